@@ -1,0 +1,1 @@
+//! The library behind the `pleach` command: inputs, workloads, runners and reports.

@@ -1,0 +1,198 @@
+//! A block as the engine takes it: decoded, its senders known, its transactions ready for the EVM.
+
+use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
+use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
+use alloy_evm::FromRecoveredTx;
+use alloy_primitives::{Address, B256, Signature, U256};
+use alloy_rlp::Decodable;
+use pleach_gpu_accel::{Accelerator, RecoveryError, RecoveryRequest, recover_one};
+use revm::{context::TxEnv, context_interface::either::Either};
+
+/// A block whose senders, and EIP-7702 authorities, are known.
+///
+/// This is where sender recovery ends and execution begins: nothing behind it touches a signature.
+#[derive(Debug, Clone)]
+pub struct RecoveredBlock {
+    block: Block<TxEnvelope>,
+    hash: B256,
+    senders: Vec<Address>,
+    tx_envs: Vec<TxEnv>,
+}
+
+/// A block that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlockError {
+    /// The bytes are no block.
+    #[error("the block's RLP does not decode: {0}")]
+    Rlp(#[from] alloy_rlp::Error),
+    /// The block is followed by more bytes.
+    #[error("the block's RLP ends after {used} bytes, but {given} were given")]
+    TrailingBytes {
+        /// Bytes that the block takes.
+        used: usize,
+        /// Bytes given.
+        given: usize,
+    },
+    /// A transaction's signature gives no sender.
+    #[error("transaction {index}: {source}")]
+    Recovery {
+        /// The transaction's place in the block, from 0.
+        index: usize,
+        /// Why.
+        source: RecoveryError,
+    },
+    /// The number of senders given is not that of the transactions.
+    #[error("{senders} senders were given for {transactions} transactions")]
+    SenderCount {
+        /// Senders given.
+        senders: usize,
+        /// Transactions in the block.
+        transactions: usize,
+    },
+}
+
+impl RecoveredBlock {
+    /// Decodes a block's RLP (header, transactions, ommers, withdrawals).
+    ///
+    /// # Errors
+    /// [`BlockError::Rlp`] and [`BlockError::TrailingBytes`].
+    pub fn decode(rlp: &[u8]) -> Result<Block<TxEnvelope>, BlockError> {
+        let mut rest = rlp;
+        let block = Block::<TxEnvelope>::decode(&mut rest)?;
+        if !rest.is_empty() {
+            let used = rlp.len() - rest.len();
+            return Err(BlockError::TrailingBytes { used, given: rlp.len() });
+        }
+        Ok(block)
+    }
+
+    /// Recovers all senders and EIP-7702 authorities in one batch.
+    ///
+    /// `homestead` says whether EIP-2 holds for the block: from Homestead on a high s is refused.
+    ///
+    /// # Errors
+    /// [`BlockError::Recovery`] names the first transaction without a sender.
+    pub fn recover(
+        block: Block<TxEnvelope>,
+        homestead: bool,
+        accelerator: &Accelerator,
+    ) -> Result<Self, BlockError> {
+        let txs = &block.body.transactions;
+        let senders = txs.iter().map(|tx| RecoveryRequest {
+            signature: *tx.signature(),
+            message_hash: tx.signature_hash(),
+            require_low_s: homestead,
+        });
+        let requests: Vec<_> = senders.chain(authority_requests(txs)).collect();
+        let mut recovered = accelerator.recover(&requests).into_iter();
+        let senders = recovered.by_ref().take(txs.len()).enumerate();
+        let senders = senders
+            .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let authorities: Vec<_> = recovered.map(Result::ok).collect();
+        Ok(Self::assemble(block, senders, authorities))
+    }
+
+    /// Takes senders that are known already; authorities are recovered on the calling thread.
+    ///
+    /// # Errors
+    /// [`BlockError::SenderCount`].
+    pub fn with_senders(
+        block: Block<TxEnvelope>,
+        senders: Vec<Address>,
+    ) -> Result<Self, BlockError> {
+        let transactions = block.body.transactions.len();
+        if senders.len() != transactions {
+            return Err(BlockError::SenderCount { senders: senders.len(), transactions });
+        }
+        let requests: Vec<_> = authority_requests(&block.body.transactions).collect();
+        let authorities = requests.iter().map(|request| recover_one(request).ok()).collect();
+        Ok(Self::assemble(block, senders, authorities))
+    }
+
+    fn assemble(
+        block: Block<TxEnvelope>,
+        senders: Vec<Address>,
+        authorities: Vec<Option<Address>>,
+    ) -> Self {
+        let mut authorities = authorities.into_iter();
+        let txs = block.body.transactions.iter().zip(&senders);
+        let tx_envs = txs.map(|(tx, sender)| tx_env(tx, *sender, &mut authorities)).collect();
+        let hash = block.header.hash_slow();
+        Self { block, hash, senders, tx_envs }
+    }
+
+    /// The decoded block.
+    pub const fn block(&self) -> &Block<TxEnvelope> {
+        &self.block
+    }
+
+    /// The block's header.
+    pub const fn header(&self) -> &Header {
+        &self.block.header
+    }
+
+    /// The block's hash.
+    pub const fn hash(&self) -> B256 {
+        self.hash
+    }
+
+    /// The transactions, in block order.
+    pub fn transactions(&self) -> &[TxEnvelope] {
+        &self.block.body.transactions
+    }
+
+    /// One sender per transaction.
+    pub fn senders(&self) -> &[Address] {
+        &self.senders
+    }
+
+    /// One EVM environment per transaction.
+    pub fn tx_envs(&self) -> &[TxEnv] {
+        &self.tx_envs
+    }
+
+    /// A transaction with its sender.
+    pub fn recovered(&self, index: usize) -> Recovered<&TxEnvelope> {
+        Recovered::new_unchecked(&self.transactions()[index], self.senders[index])
+    }
+}
+
+/// Requests for the authorities of all EIP-7702 transactions, in block order. A signature that is
+/// malformed asks with r = 0, which nothing recovers.
+fn authority_requests(txs: &[TxEnvelope]) -> impl Iterator<Item = RecoveryRequest> + '_ {
+    let signed = txs.iter().filter_map(|tx| tx.authorization_list()).flatten();
+    signed.map(|authorization| RecoveryRequest {
+        signature: authorization
+            .signature()
+            .unwrap_or_else(|_| Signature::new(U256::ZERO, U256::ZERO, false)),
+        message_hash: authorization.signature_hash(),
+        require_low_s: true,
+    })
+}
+
+/// The EVM's view of a transaction, its authorities taken from those recovered in the batch.
+fn tx_env(
+    tx: &TxEnvelope,
+    sender: Address,
+    authorities: &mut impl Iterator<Item = Option<Address>>,
+) -> TxEnv {
+    let TxEnvelope::Eip7702(signed) = tx else {
+        return TxEnv::from_recovered_tx(tx, sender);
+    };
+    // Built without the list, so that nothing is recovered a second time.
+    let mut inner = signed.tx().clone();
+    let list = std::mem::take(&mut inner.authorization_list);
+    let mut env = TxEnv::from_recovered_tx(&inner, sender);
+    let recovered = list.into_iter().map(|authorization| {
+        let authority = authorities.next().expect("one recovery was asked for per authorization");
+        let authority = authority.map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
+        Either::Right(RecoveredAuthorization::new_unchecked(
+            authorization.strip_signature(),
+            authority,
+        ))
+    });
+    env.authorization_list = recovered.collect();
+    env
+}

@@ -1,0 +1,17 @@
+//! Pleach's block execution engine.
+
+mod block;
+mod chain;
+mod engine;
+mod error;
+mod output;
+mod prestate;
+mod serial;
+
+pub use block::{BlockError, RecoveredBlock};
+pub use chain::{ChainError, ChainSpec};
+pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
+pub use error::ExecuteError;
+pub use output::BlockOutput;
+pub use prestate::Prestate;
+pub use serial::execute_serial;

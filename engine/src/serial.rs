@@ -1,0 +1,107 @@
+//! Serial execution: alloy-evm's own block executor on one thread. It is the oracle that parallel
+//! execution is compared with, and the baseline that it has to beat.
+
+use std::{borrow::Cow, sync::Arc};
+
+use alloy_consensus::{ReceiptEnvelope, TxEnvelope};
+use alloy_evm::{
+    Evm, EvmFactory,
+    block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
+    eth::{
+        EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory,
+        receipt_builder::AlloyReceiptBuilder,
+    },
+};
+use revm::{
+    context::TxEnv,
+    database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
+    state::bal::BlockAccessIndex,
+};
+
+use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock};
+
+/// Executes a block on the calling thread, in block order.
+///
+/// # Errors
+/// [`ExecuteError`] says where execution stopped and why.
+pub fn execute_serial<P: Prestate>(
+    chain: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    prestate: &Arc<P>,
+    access_list: bool,
+) -> Result<BlockOutput, ExecuteError> {
+    let factory = EthBlockExecutorFactory::new(
+        AlloyReceiptBuilder::default(),
+        chain.clone(),
+        EthEvmFactory::default(),
+    );
+    let db = commit_state(prestate.clone(), access_list);
+    let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
+    let executor = factory.create_executor(evm, execution_ctx(block));
+    run_block(executor, block)
+}
+
+/// The state that committed changes are collected in.
+pub(crate) fn commit_state<P: Prestate>(
+    prestate: Arc<P>,
+    access_list: bool,
+) -> State<WrapDatabaseRef<Arc<P>>> {
+    let builder = State::builder().with_database(WrapDatabaseRef(prestate)).with_bundle_update();
+    if access_list { builder.with_bal_builder().build() } else { builder.build() }
+}
+
+/// What a block's rules need beside its environment.
+pub(crate) fn execution_ctx(block: &RecoveredBlock) -> EthBlockExecutionCtx<'_> {
+    let header = block.header();
+    let body = &block.block().body;
+    EthBlockExecutionCtx {
+        parent_hash: header.parent_hash,
+        parent_beacon_block_root: header.parent_beacon_block_root,
+        ommers: &body.ommers,
+        withdrawals: body.withdrawals.as_ref().map(|list| Cow::Borrowed(list.as_slice())),
+        extra_data: header.extra_data.clone(),
+        tx_count_hint: Some(body.transactions.len()),
+        slot_number: header.slot_number,
+    }
+}
+
+/// Drives a block executor over a block and takes the output out of its state. Serial and
+/// parallel execution both end here: they differ in the EVM inside the executor alone.
+pub(crate) fn run_block<P, E>(
+    mut executor: E,
+    block: &RecoveredBlock,
+) -> Result<BlockOutput, ExecuteError>
+where
+    P: Prestate,
+    E: BlockExecutor<
+            Transaction = TxEnvelope,
+            Receipt = ReceiptEnvelope,
+            Evm: Evm<DB = State<WrapDatabaseRef<Arc<P>>>, Tx = TxEnv>,
+        >,
+{
+    executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+    for (index, tx_env) in block.tx_envs().iter().enumerate() {
+        executor.evm_mut().db_mut().set_bal_index(BlockAccessIndex::new(index as u64 + 1));
+        executor
+            .execute_transaction((tx_env.clone(), block.recovered(index)))
+            .map_err(|source| ExecuteError::Transaction { index, source })?;
+    }
+    executor.evm_mut().db_mut().bump_bal_index();
+    let (evm, result) = executor.finish().map_err(ExecuteError::PostExecution)?;
+    Ok(output(evm.into_db(), result))
+}
+
+fn output<P: Prestate>(
+    mut state: State<WrapDatabaseRef<Arc<P>>>,
+    result: BlockExecutionResult<ReceiptEnvelope>,
+) -> BlockOutput {
+    state.merge_transitions(BundleRetention::Reverts);
+    BlockOutput {
+        receipts: result.receipts,
+        gas_used: result.gas_used,
+        blob_gas_used: result.blob_gas_used,
+        requests: result.requests,
+        bundle: state.take_bundle(),
+        access_list: state.take_built_alloy_bal(),
+    }
+}
