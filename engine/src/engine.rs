@@ -1,8 +1,18 @@
 //! The engine: construct once, execute many blocks.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock, execute_serial};
+use alloy_evm::{
+    Evm, EvmFactory,
+    block::BlockExecutorFactory,
+    eth::{EthBlockExecutorFactory, EthEvmFactory, receipt_builder::AlloyReceiptBuilder},
+};
+
+use crate::{
+    BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
+    parallel::{PleachEvmFactory, Pool, Validation},
+    serial::{commit_state, execution_ctx, output, run_block},
+};
 
 /// How an [`Engine`] is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,24 +41,27 @@ pub struct Metrics {
     pub reexecuted_gas: u64,
 }
 
-/// Executes blocks in parallel. Owns its worker threads, which park between blocks.
+/// Executes blocks in parallel. Owns its worker threads, which sleep between blocks.
 #[derive(Debug)]
 pub struct Engine {
-    config: EngineConfig,
+    pool: Pool,
 }
 
 impl Engine {
     /// Starts the worker threads.
-    pub fn new(config: EngineConfig) -> Self {
-        Self { config }
+    ///
+    /// # Errors
+    /// What the operating system says if it refuses to start a thread.
+    pub fn new(config: EngineConfig) -> io::Result<Self> {
+        Ok(Self { pool: Pool::new(config.threads.saturating_sub(1))? })
     }
 
     /// The number of threads that execute, the calling one included.
-    pub const fn threads(&self) -> usize {
-        self.config.threads
+    pub fn threads(&self) -> usize {
+        self.pool.len() + 1
     }
 
-    /// Executes a block; the output equals [`execute_serial`]'s in every field.
+    /// Executes a block; the output equals [`execute_serial`](crate::execute_serial)'s in every field.
     ///
     /// # Errors
     /// The same [`ExecuteError`] that serial execution gives.
@@ -59,8 +72,17 @@ impl Engine {
         prestate: &Arc<P>,
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
-        let output = execute_serial(chain, block, prestate, options.access_list)?;
-        let executions = block.transactions().len() as u64;
-        Ok((output, Metrics { executions, ..Metrics::default() }))
+        let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
+        let builder = AlloyReceiptBuilder::default();
+        let factory = EthBlockExecutorFactory::new(builder, chain.clone(), evm_factory);
+        let db = commit_state(prestate.clone(), options.access_list);
+        let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
+        let executor = factory.create_executor(evm, execution_ctx(block));
+        let (mut evm, result) = run_block(executor, block, |evm| {
+            let txs = block.tx_envs().to_vec();
+            evm.speculate(&self.pool, txs, prestate.clone(), Validation::Written);
+        })?;
+        let metrics = evm.stop();
+        Ok((output(evm.into_db(), result), metrics))
     }
 }

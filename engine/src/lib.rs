@@ -5,6 +5,7 @@ mod chain;
 mod engine;
 mod error;
 mod output;
+mod parallel;
 mod prestate;
 mod serial;
 
@@ -13,5 +14,8 @@ pub use chain::{ChainError, ChainSpec};
 pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
 pub use error::ExecuteError;
 pub use output::BlockOutput;
+pub use parallel::{
+    PleachEvm, PleachEvmFactory, SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
+};
 pub use prestate::Prestate;
 pub use serial::execute_serial;

@@ -38,7 +38,8 @@ pub fn execute_serial<P: Prestate>(
     let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
-    run_block(executor, block)
+    let (evm, result) = run_block(executor, block, |_| ())?;
+    Ok(output(evm.into_db(), result))
 }
 
 /// The state that committed changes are collected in.
@@ -65,12 +66,13 @@ pub(crate) fn execution_ctx(block: &RecoveredBlock) -> EthBlockExecutionCtx<'_> 
     }
 }
 
-/// Drives a block executor over a block and takes the output out of its state. Serial and
-/// parallel execution both end here: they differ in the EVM inside the executor alone.
+/// Drives a block executor over a block. Serial and parallel execution both come through here:
+/// they differ in the EVM inside the executor alone.
 pub(crate) fn run_block<P, E>(
     mut executor: E,
     block: &RecoveredBlock,
-) -> Result<BlockOutput, ExecuteError>
+    before_transactions: impl FnOnce(&mut E::Evm),
+) -> Result<(E::Evm, BlockExecutionResult<ReceiptEnvelope>), ExecuteError>
 where
     P: Prestate,
     E: BlockExecutor<
@@ -80,6 +82,7 @@ where
         >,
 {
     executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+    before_transactions(executor.evm_mut());
     for (index, tx_env) in block.tx_envs().iter().enumerate() {
         executor.evm_mut().db_mut().set_bal_index(BlockAccessIndex::new(index as u64 + 1));
         executor
@@ -87,11 +90,11 @@ where
             .map_err(|source| ExecuteError::Transaction { index, source })?;
     }
     executor.evm_mut().db_mut().bump_bal_index();
-    let (evm, result) = executor.finish().map_err(ExecuteError::PostExecution)?;
-    Ok(output(evm.into_db(), result))
+    executor.finish().map_err(ExecuteError::PostExecution)
 }
 
-fn output<P: Prestate>(
+/// Takes a block's output out of the state that its changes were committed to.
+pub(crate) fn output<P: Prestate>(
     mut state: State<WrapDatabaseRef<Arc<P>>>,
     result: BlockExecutionResult<ReceiptEnvelope>,
 ) -> BlockOutput {

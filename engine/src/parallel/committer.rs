@@ -1,0 +1,116 @@
+//! The committer: takes results in block order, checks each against the committed state, and runs
+//! itself what cannot stand.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use alloy_evm::Database;
+use pleach_scheduler::{Frontier, TxIdx, Version};
+use revm::{context::result::ResultAndState, state::EvmState};
+
+use super::{
+    observe::SpeculativeEvmFactory,
+    session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    validate::{Validation, validate},
+};
+use crate::Metrics;
+
+/// What the committer's EVM does for the next transaction.
+pub(super) enum Step<H> {
+    /// Hand out this result: it is what running the transaction now would give.
+    Result(Box<ResultAndState<H>>),
+    /// Run the transaction on the committed state, then call [`Committer::ran`].
+    Run,
+}
+
+/// The one thread's part in a block that moves the frontier. It lives inside the block executor's
+/// EVM and helps the workers while the frontier is busy.
+pub(super) struct Committer<E: SpeculativeEvmFactory> {
+    session: Arc<Session<E>>,
+    validation: Validation,
+    helper: Option<Runner<E>>,
+    next: TxIdx,
+}
+
+impl<E: SpeculativeEvmFactory> Committer<E> {
+    pub(super) const fn new(session: Arc<Session<E>>, validation: Validation) -> Self {
+        Self { session, validation, helper: None, next: 0 }
+    }
+
+    /// Whether the block's next transaction is the one that is asked for. A caller that departs
+    /// from the list it announced gets serial execution from there on.
+    pub(super) fn expects(&self, tx: &E::Tx) -> bool {
+        self.session.txs.get(self.next) == Some(tx)
+    }
+
+    /// What to do about the next transaction, given the committed state.
+    pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
+        let session = Arc::clone(&self.session);
+        let mut idle_rounds = 0;
+        loop {
+            match session.scheduler().at_frontier() {
+                Frontier::Claimed(_) => return Step::Run,
+                Frontier::Executed(version) => {
+                    return self.settle(db, version);
+                }
+                Frontier::Busy => {}
+            }
+            if let Some(version) = session.scheduler().claim() {
+                self.helper.get_or_insert_with(|| Runner::new(&session)).run(&session, version);
+                idle_rounds = 0;
+            } else if idle_rounds < SPIN_ROUNDS {
+                idle_rounds += 1;
+                std::hint::spin_loop();
+            } else {
+                session.scheduler().sleep_until_frontier();
+            }
+        }
+    }
+
+    /// Hands out a speculative result if it stands, else takes the transaction over.
+    fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
+        let session = &self.session;
+        let index = version.index;
+        let speculated = session.take(index);
+        if let Some(Speculated { mut result, reads }) = speculated {
+            let memory = &session.shared.memory;
+            if let Some(verdict) = validate(db, memory, &reads, self.validation) {
+                verdict.correct(&reads, &mut result.state, index, memory);
+                assert!(session.scheduler().commit(index), "only the committer voids at its turn");
+                self.next = index + 1;
+                return Step::Result(Box::new(result));
+            }
+            session.counters.count_abort(result.result.tx_gas_used());
+        } else {
+            session.counters.count_abort(0);
+        }
+        assert!(session.scheduler().reclaim(version), "only the committer voids at its turn");
+        Step::Run
+    }
+
+    /// The transaction at the frontier has been run on the committed state and gave this.
+    pub(super) fn ran(&mut self, state: &EvmState) {
+        let session = &self.session;
+        session.counters.count_execution();
+        if session.workers() > 0 {
+            session.publish(self.next, state);
+        }
+        assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
+        self.next += 1;
+    }
+
+    /// What the block has cost up to here.
+    pub(super) fn metrics(&self) -> Metrics {
+        let counters = &self.session.counters;
+        Metrics {
+            executions: counters.executions.load(Ordering::Relaxed),
+            aborts: counters.aborts.load(Ordering::Relaxed),
+            reexecuted_gas: counters.reexecuted_gas.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
+    fn drop(&mut self) {
+        self.session.scheduler().halt();
+    }
+}

@@ -1,0 +1,25 @@
+//! Parallel execution.
+//!
+//! Workers run transactions ahead of their turn, each over a [`View`] of what lower transactions
+//! have written so far. The committer, which is the calling thread, goes through the block in order:
+//! a speculative result that rests on nothing but what the committed state holds is
+//! committed as it is; any other transaction the committer runs itself, on the committed state,
+//! which is serial execution and so cannot fail to be right.
+
+mod committer;
+mod evm;
+mod location;
+mod mv_memory;
+mod observe;
+mod pool;
+mod read_set;
+mod session;
+mod validate;
+mod view;
+
+pub use evm::{PleachEvm, PleachEvmFactory};
+pub use observe::SpeculativeEvmFactory;
+pub use validate::Validation;
+pub use view::{SharedPrestate, View, ViewError};
+
+pub(crate) use pool::Pool;

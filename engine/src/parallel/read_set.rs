@@ -1,0 +1,67 @@
+//! What one incarnation read, and of what it made use.
+
+use alloy_primitives::{Address, B256, U256};
+
+use super::location::{AccountHash, SlotHash};
+
+/// An account as an incarnation read it.
+#[derive(Debug)]
+pub(super) struct AccountRead {
+    pub(super) address: Address,
+    pub(super) hash: AccountHash,
+    pub(super) exists: bool,
+    pub(super) balance: U256,
+    pub(super) nonce: u64,
+    pub(super) code_hash: B256,
+    /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
+    /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
+    pub(super) balance_observed: bool,
+    /// The least that was left after a withdrawal, over all withdrawals: a balance that is lower
+    /// by no more than this would have served as well. `U256::MAX` if nothing was withdrawn.
+    pub(super) slack: U256,
+}
+
+/// A slot as an incarnation read it.
+#[derive(Debug)]
+pub(super) struct SlotRead {
+    pub(super) address: Address,
+    pub(super) account_hash: AccountHash,
+    pub(super) hash: SlotHash,
+    pub(super) slot: U256,
+    pub(super) value: U256,
+}
+
+/// Everything that an incarnation read from outside itself.
+#[derive(Debug, Default)]
+pub(super) struct ReadSet {
+    pub(super) accounts: Vec<AccountRead>,
+    pub(super) slots: Vec<SlotRead>,
+    /// Set where the EVM may have learnt balances in ways that are not tracked one by one.
+    pub(super) all_balances_observed: bool,
+}
+
+/// Balances from here on are compared exactly, so that no sum in a tracked transfer can overflow
+/// with one starting balance and not with another.
+const EXACT_FROM: U256 = U256::from_limbs([0, 0, 0, 1 << 62]);
+/// Amounts from here on make every balance of the transaction exact, for the same reason.
+pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 0, 1 << 60]);
+
+impl ReadSet {
+    pub(super) fn account_mut(&mut self, address: &Address) -> Option<&mut AccountRead> {
+        self.accounts.iter_mut().find(|read| read.address == *address)
+    }
+
+    /// Whether the incarnation would have run the same, balances apart, had it read this balance.
+    pub(super) fn balance_suffices(&self, read: &AccountRead, balance: U256) -> bool {
+        if balance == read.balance {
+            return true;
+        }
+        let exact = self.all_balances_observed || read.balance_observed;
+        let small = balance < EXACT_FROM && read.balance < EXACT_FROM;
+        // Whether an account is empty (EIP-161) shows in gas and code hashes: zero stays zero.
+        let same_class = balance.is_zero() == read.balance.is_zero();
+        let enough =
+            balance >= read.balance || read.slack.checked_sub(read.balance - balance).is_some();
+        !exact && small && same_class && enough
+    }
+}

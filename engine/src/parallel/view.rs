@@ -1,0 +1,229 @@
+//! The state as one incarnation sees it.
+
+use std::{fmt::Debug, sync::Arc};
+
+use alloy_primitives::{Address, B256, U256};
+use pleach_scheduler::{Scheduler, TxIdx};
+use revm::{
+    Database, bytecode::Bytecode, database_interface::DBErrorMarker, primitives::KECCAK_EMPTY,
+    state::AccountInfo,
+};
+
+use super::{
+    mv_memory::{MvMemory, Writer},
+    read_set::{AccountRead, HUGE_AMOUNT, ReadSet, SlotRead},
+};
+use crate::Prestate;
+
+/// A prestate whose type is forgotten. Speculation does not care why a read failed: the
+/// transaction is then run by the committer, on the caller's own database, which says why.
+pub trait SharedPrestate: Debug + Send + Sync {
+    /// See [`DatabaseRef::basic_ref`](revm::DatabaseRef::basic_ref).
+    fn basic(&self, address: Address) -> Option<Option<AccountInfo>>;
+    /// See [`DatabaseRef::code_by_hash_ref`](revm::DatabaseRef::code_by_hash_ref).
+    fn code(&self, code_hash: B256) -> Option<Bytecode>;
+    /// See [`DatabaseRef::storage_ref`](revm::DatabaseRef::storage_ref).
+    fn storage(&self, address: Address, slot: U256) -> Option<U256>;
+    /// See [`DatabaseRef::block_hash_ref`](revm::DatabaseRef::block_hash_ref).
+    fn block_hash(&self, number: u64) -> Option<B256>;
+}
+
+impl<P: Prestate> SharedPrestate for P {
+    fn basic(&self, address: Address) -> Option<Option<AccountInfo>> {
+        self.basic_ref(address).ok()
+    }
+
+    fn code(&self, code_hash: B256) -> Option<Bytecode> {
+        self.code_by_hash_ref(code_hash).ok()
+    }
+
+    fn storage(&self, address: Address, slot: U256) -> Option<U256> {
+        self.storage_ref(address, slot).ok()
+    }
+
+    fn block_hash(&self, number: u64) -> Option<B256> {
+        self.block_hash_ref(number).ok()
+    }
+}
+
+/// What all incarnations of a block share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) memory: MvMemory,
+    pub(super) scheduler: Scheduler,
+    pub(super) prestate: Arc<dyn SharedPrestate>,
+}
+
+/// Why an incarnation cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// It read what a lower transaction is about to write anew.
+    #[error("waits for transaction {0}")]
+    Dependency(TxIdx),
+    /// The prestate failed.
+    #[error("the prestate could not be read")]
+    Prestate,
+}
+
+impl DBErrorMarker for ViewError {}
+
+/// The state as one incarnation sees it: the writes of lower transactions over the prestate.
+///
+/// It writes down all that it hands out. That record, compared with the committed state, decides
+/// whether the incarnation stands.
+#[derive(Debug)]
+pub struct View {
+    shared: Arc<Shared>,
+    index: TxIdx,
+    /// The sender of the transaction and the nonce that it must have for the transaction to be
+    /// valid at all.
+    sender: Option<(Address, u64)>,
+    reads: ReadSet,
+    failure: Option<ViewError>,
+}
+
+impl View {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, index: 0, sender: None, reads: ReadSet::default(), failure: None }
+    }
+
+    /// Prepares for an incarnation of the transaction at `index`.
+    pub(super) fn begin(&mut self, index: TxIdx, sender: Option<(Address, u64)>) {
+        self.index = index;
+        self.sender = sender;
+        self.reads = ReadSet::default();
+        self.failure = None;
+    }
+
+    /// What the incarnation read, and whether a read failed.
+    pub(super) fn finish(&mut self) -> (ReadSet, Option<ViewError>) {
+        (std::mem::take(&mut self.reads), self.failure.take())
+    }
+
+    /// The incarnation has learnt this account's balance.
+    pub fn observe_balance(&mut self, address: &Address) {
+        if let Some(read) = self.reads.account_mut(address) {
+            read.balance_observed = true;
+        }
+    }
+
+    /// The incarnation may have learnt any balance.
+    pub const fn observe_all_balances(&mut self) {
+        self.reads.all_balances_observed = true;
+    }
+
+    /// The incarnation draws `amount` (wei) on an account that now holds `balance`.
+    pub fn withdraw(&mut self, address: &Address, balance: U256, amount: U256) {
+        if amount >= HUGE_AMOUNT {
+            self.observe_all_balances();
+        }
+        let Some(read) = self.reads.account_mut(address) else { return };
+        match balance.checked_sub(amount) {
+            Some(rest) => read.slack = read.slack.min(rest),
+            None => read.balance_observed = true,
+        }
+    }
+
+    /// What the incarnation has read of an account so far.
+    pub(super) fn read_balance(&self, address: &Address) -> Option<U256> {
+        let read = self.reads.accounts.iter().find(|read| read.address == *address);
+        read.map(|read| read.balance)
+    }
+
+    fn fail<T>(&mut self, error: ViewError) -> Result<T, ViewError> {
+        self.failure = Some(error);
+        Err(error)
+    }
+
+    /// A value left by a writer whose transaction runs again is an estimate: better wait.
+    fn check_estimate(&mut self, writer: Option<Writer>) -> Result<(), ViewError> {
+        match writer.and_then(Writer::index) {
+            Some(index) if self.shared.scheduler.is_estimate(index) => {
+                self.fail(ViewError::Dependency(index))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn record(&mut self, address: Address, exists: bool, info: &AccountInfo) {
+        self.reads.accounts.push(AccountRead {
+            address,
+            hash: self.shared.memory.account_hash(&address),
+            exists,
+            balance: info.balance,
+            nonce: info.nonce,
+            code_hash: info.code_hash,
+            balance_observed: false,
+            slack: U256::MAX,
+        });
+    }
+}
+
+impl Database for View {
+    type Error = ViewError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
+        let shared = Arc::clone(&self.shared);
+        let Some(before) = shared.prestate.basic(address) else {
+            return self.fail(ViewError::Prestate);
+        };
+        let mut exists = before.is_some();
+        let mut info = before.unwrap_or_default();
+        let hash = shared.memory.account_hash(&address);
+        if shared.memory.info_written(hash) {
+            let overlay = shared.memory.account(hash, &address, self.index);
+            self.check_estimate(overlay.latest)?;
+            exists = overlay.exists.unwrap_or(exists);
+            info.balance = overlay.balance.unwrap_or(info.balance);
+            info.nonce = overlay.nonce.unwrap_or(info.nonce);
+            if let Some((code_hash, code)) = overlay.code {
+                info.code_hash = code_hash;
+                info.code = code;
+            }
+        }
+        if let Some((_, nonce)) = self.sender.filter(|(sender, _)| *sender == address && exists) {
+            info.nonce = nonce;
+        }
+        self.record(address, exists, &info);
+        Ok(exists.then_some(info))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ViewError> {
+        if code_hash == KECCAK_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        match self.shared.prestate.code(code_hash) {
+            Some(code) => Ok(code),
+            None => self.fail(ViewError::Prestate),
+        }
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewError> {
+        let shared = Arc::clone(&self.shared);
+        let account_hash = shared.memory.account_hash(&address);
+        let hash = shared.memory.slot_hash(account_hash, &slot);
+        let written = match shared.memory.slot_written(account_hash, hash) {
+            true => shared.memory.slot(account_hash, &address, &slot, self.index),
+            false => None,
+        };
+        let value = match written {
+            Some((writer, value)) => {
+                self.check_estimate(Some(writer))?;
+                value
+            }
+            None => match shared.prestate.storage(address, slot) {
+                Some(value) => value,
+                None => return self.fail(ViewError::Prestate),
+            },
+        };
+        self.reads.slots.push(SlotRead { address, account_hash, hash, slot, value });
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewError> {
+        match self.shared.prestate.block_hash(number) {
+            Some(hash) => Ok(hash),
+            None => self.fail(ViewError::Prestate),
+        }
+    }
+}

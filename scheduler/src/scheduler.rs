@@ -1,0 +1,308 @@
+//! The scheduler of one block.
+
+use std::collections::BTreeMap;
+
+use crossbeam_utils::CachePadded;
+
+use crate::{
+    Incarnation, TxIdx, Version,
+    idle::Idle,
+    status::{Phase, Status, StatusWord},
+    sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock},
+};
+
+/// What the committer finds at the frontier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frontier {
+    /// A result waits; validate it, then [`Scheduler::commit`] or [`Scheduler::reclaim`].
+    Executed(Version),
+    /// Nobody ran it; it is the committer's now, to be run on the committed state.
+    Claimed(Version),
+    /// A worker is running it.
+    Busy,
+}
+
+/// Hands out transactions of one block, lowest index first, and keeps the commit frontier.
+///
+/// Any number of workers call [`claim`](Self::claim), [`finish`](Self::finish),
+/// [`wait_for`](Self::wait_for) and [`abort`](Self::abort); one thread, the committer, calls
+/// [`at_frontier`](Self::at_frontier), [`reclaim`](Self::reclaim) and [`commit`](Self::commit).
+#[derive(Debug)]
+pub struct Scheduler {
+    statuses: Box<[StatusWord]>,
+    /// No `Ready` transaction lies below, except one whose owner is about to lower this.
+    cursor: CachePadded<AtomicUsize>,
+    /// The lowest transaction that is not committed. Written by the committer alone.
+    frontier: CachePadded<AtomicUsize>,
+    halted: AtomicBool,
+    /// Who waits for whom: dependency to waiting transactions.
+    waiting: Mutex<BTreeMap<TxIdx, Vec<TxIdx>>>,
+    idle: Idle,
+    max_incarnations: Incarnation,
+}
+
+impl Scheduler {
+    /// A scheduler for `transactions` transactions, each run speculatively at most
+    /// `max_incarnations` times; after that only the committer runs it, once.
+    pub fn new(transactions: usize, max_incarnations: Incarnation) -> Self {
+        Self {
+            statuses: (0..transactions).map(|_| StatusWord::new()).collect(),
+            cursor: CachePadded::new(AtomicUsize::new(0)),
+            frontier: CachePadded::new(AtomicUsize::new(0)),
+            halted: AtomicBool::new(transactions == 0),
+            waiting: Mutex::new(BTreeMap::new()),
+            idle: Idle::new(),
+            max_incarnations,
+        }
+    }
+
+    /// Number of transactions in the block.
+    pub fn len(&self) -> usize {
+        self.statuses.len()
+    }
+
+    /// Whether the block has no transactions.
+    pub fn is_empty(&self) -> bool {
+        self.statuses.is_empty()
+    }
+
+    /// The lowest transaction that is not committed.
+    pub fn frontier(&self) -> TxIdx {
+        self.frontier.load(Ordering::Acquire)
+    }
+
+    /// Whether the block is over, by commit of its last transaction or by [`halt`](Self::halt).
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    /// Claims the lowest transaction that is ready; the caller must run it and then call
+    /// [`finish`](Self::finish), [`abort`](Self::abort) or [`wait_for`](Self::wait_for).
+    pub fn claim(&self) -> Option<Version> {
+        while !self.is_halted() {
+            if self.cursor.load(Ordering::Relaxed) >= self.len() {
+                return None;
+            }
+            let index = self.cursor.fetch_add(1, Ordering::AcqRel);
+            if let Some(version) = self.try_claim(index) {
+                return Some(version);
+            }
+        }
+        None
+    }
+
+    /// Claims one given transaction, if it is ready.
+    pub fn try_claim(&self, index: TxIdx) -> Option<Version> {
+        let word = self.statuses.get(index)?;
+        let status = word.load();
+        let to = Status::new(Phase::Executing, status.incarnation);
+        let to = Status { awaited: status.awaited, ..to };
+        let claimed = status.phase == Phase::Ready && word.exchange(status, to);
+        claimed.then_some(Version { index, incarnation: status.incarnation })
+    }
+
+    /// Whether a transaction is being executed right now.
+    pub fn is_executing(&self, index: TxIdx) -> bool {
+        self.statuses[index].load().phase == Phase::Executing
+    }
+
+    /// Whether what a transaction has written so far will be written anew: it was run, and is to be
+    /// run again.
+    pub fn is_estimate(&self, index: TxIdx) -> bool {
+        let status = self.statuses[index].load();
+        !matches!(status.phase, Phase::Executed | Phase::Committed)
+    }
+
+    /// Whether a transaction's result waits for the committer, and of which incarnation it is.
+    pub fn executed(&self, index: TxIdx) -> Option<Version> {
+        let status = self.statuses[index].load();
+        (status.phase == Phase::Executed)
+            .then_some(Version { index, incarnation: status.incarnation })
+    }
+
+    /// The caller has stored this version's result where the committer finds it.
+    pub fn finish(&self, version: Version) {
+        let to = Status::new(Phase::Executed, version.incarnation);
+        let awaited = self.statuses[version.index].leave(Phase::Executing, to);
+        self.release(version.index, awaited);
+        if self.frontier() == version.index {
+            self.idle.announce();
+        }
+    }
+
+    /// The caller's incarnation is void. Unless its incarnations are spent, it becomes ready
+    /// again, under the next number.
+    pub fn abort(&self, version: Version) {
+        let word = &self.statuses[version.index];
+        let awaited = word.leave(Phase::Executing, self.after_abort(version.incarnation));
+        self.release(version.index, awaited);
+        self.lower_cursor(version.index);
+    }
+
+    /// Voids an executed version that the caller found to rest on stale reads. Returns whether it
+    /// still was the current one; the next incarnation is ready or reserved then.
+    pub fn invalidate(&self, version: Version) -> bool {
+        let from = Status::new(Phase::Executed, version.incarnation);
+        let to = self.after_abort(version.incarnation);
+        let voided = self.statuses[version.index].exchange(from, to);
+        if voided {
+            self.lower_cursor(version.index);
+        }
+        voided
+    }
+
+    /// The caller's incarnation cannot go on until `dependency`, a lower transaction, has
+    /// executed. It becomes ready again, under the next number, when that is so.
+    pub fn wait_for(&self, version: Version, dependency: TxIdx) {
+        assert!(dependency < version.index, "a transaction depends on lower ones only");
+        let next = version.incarnation + 1;
+        {
+            let mut waiting = lock(&self.waiting);
+            if self.mark_awaited(dependency) {
+                waiting.entry(dependency).or_default().push(version.index);
+                let to = Status::new(Phase::Blocked, next);
+                let awaited = self.statuses[version.index].leave(Phase::Executing, to);
+                drop(waiting);
+                self.release(version.index, awaited);
+                return;
+            }
+        }
+        let to = Status::new(Phase::Ready, next);
+        let awaited = self.statuses[version.index].leave(Phase::Executing, to);
+        self.release(version.index, awaited);
+        self.lower_cursor(version.index);
+    }
+
+    /// What the committer finds at the frontier. Only the committer calls this.
+    pub fn at_frontier(&self) -> Frontier {
+        let index = self.frontier.load(Ordering::Relaxed);
+        let word = &self.statuses[index];
+        loop {
+            let status = word.load();
+            let version = Version { index, incarnation: status.incarnation };
+            match status.phase {
+                Phase::Executed => return Frontier::Executed(version),
+                Phase::Executing => return Frontier::Busy,
+                Phase::Ready | Phase::Reserved | Phase::Blocked => {
+                    let to = Status { phase: Phase::Executing, ..status };
+                    if word.exchange(status, to) {
+                        return Frontier::Claimed(version);
+                    }
+                }
+                Phase::Committed => unreachable!("the frontier lies above the committed prefix"),
+            }
+        }
+    }
+
+    /// The committer found the result at the frontier invalid and runs the transaction itself.
+    /// Returns false if a worker has voided it in the meantime; look again then.
+    pub fn reclaim(&self, version: Version) -> bool {
+        let from = Status::new(Phase::Executed, version.incarnation);
+        let to = Status::new(Phase::Executing, version.incarnation + 1);
+        self.statuses[version.index].exchange(from, to)
+    }
+
+    /// The committer has committed the transaction at the frontier, which it holds either as
+    /// claimed or as executed. Returns false if a worker has voided the executed version in the
+    /// meantime; nothing is committed then.
+    pub fn commit(&self, index: TxIdx) -> bool {
+        assert_eq!(index, self.frontier.load(Ordering::Relaxed), "commits are in block order");
+        let word = &self.statuses[index];
+        loop {
+            let status = word.load();
+            if !matches!(status.phase, Phase::Executed | Phase::Executing) {
+                return false;
+            }
+            let to = Status::new(Phase::Committed, status.incarnation);
+            if word.exchange(status, to) {
+                self.release(index, status.awaited);
+                self.advance(index + 1);
+                return true;
+            }
+        }
+    }
+
+    /// Ends the block at once: workers find nothing more to do.
+    pub fn halt(&self) {
+        self.halted.store(true, Ordering::Release);
+        self.idle.announce();
+    }
+
+    /// Sleeps until there may be something to claim or the block is over.
+    pub fn sleep_until_work(&self) {
+        self.idle
+            .sleep_unless(|| self.is_halted() || self.cursor.load(Ordering::Relaxed) < self.len());
+    }
+
+    /// The committer sleeps until the frontier is not busy or there is something to claim.
+    pub fn sleep_until_frontier(&self) {
+        let index = self.frontier();
+        self.idle.sleep_unless(|| {
+            self.is_halted()
+                || self.statuses[index].load().phase != Phase::Executing
+                || self.cursor.load(Ordering::Relaxed) < self.len()
+        });
+    }
+
+    fn after_abort(&self, incarnation: Incarnation) -> Status {
+        let spent = incarnation + 1 >= self.max_incarnations;
+        Status::new(if spent { Phase::Reserved } else { Phase::Ready }, incarnation + 1)
+    }
+
+    fn advance(&self, frontier: TxIdx) {
+        self.frontier.store(frontier, Ordering::Release);
+        if frontier == self.len() {
+            self.halt();
+        }
+    }
+
+    /// Makes a transaction that has become ready reachable again.
+    fn lower_cursor(&self, index: TxIdx) {
+        self.cursor.fetch_min(index, Ordering::AcqRel);
+        self.idle.announce();
+    }
+
+    /// Sets the awaited mark of a transaction that has not executed yet. False if it has.
+    fn mark_awaited(&self, dependency: TxIdx) -> bool {
+        let word = &self.statuses[dependency];
+        loop {
+            let status = word.load();
+            if matches!(status.phase, Phase::Executed | Phase::Committed) {
+                return false;
+            }
+            if status.awaited || word.exchange(status, Status { awaited: true, ..status }) {
+                return true;
+            }
+        }
+    }
+
+    /// Wakes whoever waits for a transaction, if its awaited mark was set.
+    fn release(&self, index: TxIdx, awaited: bool) {
+        if !awaited {
+            return;
+        }
+        let released = lock(&self.waiting).remove(&index).unwrap_or_default();
+        for waiting in &released {
+            self.unblock(*waiting);
+        }
+    }
+
+    fn unblock(&self, index: TxIdx) {
+        let word = &self.statuses[index];
+        loop {
+            let status = word.load();
+            // The committer may have claimed it from under its dependency.
+            if status.phase != Phase::Blocked {
+                return;
+            }
+            let phase = match status.incarnation < self.max_incarnations {
+                true => Phase::Ready,
+                false => Phase::Reserved,
+            };
+            if word.exchange(status, Status { phase, ..status }) {
+                self.lower_cursor(index);
+                return;
+            }
+        }
+    }
+}
