@@ -79,7 +79,7 @@ impl Engine {
         let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
         let executor = factory.create_executor(evm, execution_ctx(block));
         let (mut evm, result) = run_block(executor, block, |evm| {
-            let txs = block.tx_envs().to_vec();
+            let txs = block.shared_tx_envs();
             evm.speculate(&self.pool, txs, prestate.clone(), Validation::Written);
         })?;
         let metrics = evm.stop();

@@ -101,7 +101,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     pub(crate) fn speculate(
         &mut self,
         pool: &Pool,
-        txs: Vec<E::Tx>,
+        txs: Arc<[E::Tx]>,
         prestate: Arc<dyn SharedPrestate>,
         validation: Validation,
     ) {
@@ -162,7 +162,7 @@ where
             return self.inner.transact_raw(tx);
         }
         match committer.step(self.inner.db_mut()) {
-            Step::Result(result) => Ok(*result),
+            Step::Result(result) => Ok(result),
             Step::Run => {
                 let result = self.inner.transact_raw(tx);
                 match &result {

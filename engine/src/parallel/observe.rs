@@ -43,12 +43,6 @@ pub trait SpeculativeEvmFactory:
     /// The EVM that runs ahead.
     type Speculative: Evm<DB = View, Tx = Self::Tx, HaltReason = Self::HaltReason>;
 
-    /// Whether balances may be compared by use rather than by value under these rules.
-    ///
-    /// Before EIP-161 an empty account and none are two things, and the journal tells them apart by
-    /// balance when a transaction ends; there, every balance counts as observed.
-    fn balances_commute(env: &EvmEnv<Self::Spec, Self::BlockEnv>) -> bool;
-
     /// Creates the EVM that runs ahead.
     fn create_speculative(
         &self,
@@ -68,10 +62,6 @@ pub trait SpeculativeEvmFactory:
 
 impl SpeculativeEvmFactory for EthEvmFactory {
     type Speculative = EthEvm<View, NoOpInspector, PrecompilesMap>;
-
-    fn balances_commute(env: &EvmEnv) -> bool {
-        env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON)
-    }
 
     fn create_speculative(&self, view: View, env: EvmEnv) -> Self::Speculative {
         let spec = env.cfg_env.spec;

@@ -10,7 +10,8 @@ use revm::{
 };
 
 use super::{
-    mv_memory::{MvMemory, Writer},
+    location::{AccountHash, Writer},
+    mv_memory::MvMemory,
     read_set::{AccountRead, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
@@ -145,16 +146,17 @@ impl View {
         }
     }
 
-    fn record(&mut self, address: Address, exists: bool, info: &AccountInfo) {
+    fn record(&mut self, address: Address, hash: AccountHash, exists: bool, info: &AccountInfo) {
         self.reads.accounts.push(AccountRead {
             address,
-            hash: self.shared.memory.account_hash(&address),
+            hash,
             exists,
             balance: info.balance,
             nonce: info.nonce,
             code_hash: info.code_hash,
             balance_observed: false,
             slack: U256::MAX,
+            correction: None,
         });
     }
 }
@@ -170,21 +172,20 @@ impl Database for View {
         let mut exists = before.is_some();
         let mut info = before.unwrap_or_default();
         let hash = shared.memory.account_hash(&address);
-        if shared.memory.info_written(hash) {
+        if shared.memory.info_written(hash, self.index) {
             let overlay = shared.memory.account(hash, &address, self.index);
             self.check_estimate(overlay.latest)?;
             exists = overlay.exists.unwrap_or(exists);
             info.balance = overlay.balance.unwrap_or(info.balance);
             info.nonce = overlay.nonce.unwrap_or(info.nonce);
-            if let Some((code_hash, code)) = overlay.code {
-                info.code_hash = code_hash;
-                info.code = code;
+            if let Some(code) = overlay.code {
+                (info.code_hash, info.code) = *code;
             }
         }
         if let Some((_, nonce)) = self.sender.filter(|(sender, _)| *sender == address && exists) {
             info.nonce = nonce;
         }
-        self.record(address, exists, &info);
+        self.record(address, hash, exists, &info);
         Ok(exists.then_some(info))
     }
 
@@ -202,8 +203,8 @@ impl Database for View {
         let shared = Arc::clone(&self.shared);
         let account_hash = shared.memory.account_hash(&address);
         let hash = shared.memory.slot_hash(account_hash, &slot);
-        let written = match shared.memory.slot_written(account_hash, hash) {
-            true => shared.memory.slot(account_hash, &address, &slot, self.index),
+        let written = match shared.memory.slot_written(account_hash, hash, self.index) {
+            true => shared.memory.slot((account_hash, hash), &address, &slot, self.index),
             false => None,
         };
         let value = match written {
