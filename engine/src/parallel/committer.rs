@@ -8,8 +8,10 @@ use pleach_scheduler::{Frontier, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    hot::Record,
     location::Writer,
     observe::SpeculativeEvmFactory,
+    receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
     validate::{Validation, correct_balances, validate},
 };
@@ -29,12 +31,18 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     session: Arc<Session<E>>,
     validation: Validation,
     helper: Option<Runner<E>>,
+    record: Record,
+    bloom: HandedBloom,
     next: TxIdx,
 }
 
 impl<E: SpeculativeEvmFactory> Committer<E> {
-    pub(super) const fn new(session: Arc<Session<E>>, validation: Validation) -> Self {
-        Self { session, validation, helper: None, next: 0 }
+    pub(super) fn new(
+        session: Arc<Session<E>>,
+        validation: Validation,
+        bloom: HandedBloom,
+    ) -> Self {
+        Self { session, validation, helper: None, record: Record::default(), bloom, next: 0 }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -71,17 +79,21 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
+        let target = E::target(&session.txs[index]);
         if let Some(mut speculated) = session.take(index) {
             let memory = &session.shared.memory;
-            let Speculated { result, reads } = &mut *speculated;
+            let Speculated { result, reads, bloom } = &mut *speculated;
             if validate(db, memory, index, reads, self.validation)
                 && correct_balances(reads, &mut result.state, index, memory)
             {
                 assert!(session.scheduler().commit(index), "only the committer voids at its turn");
                 self.next = index + 1;
+                self.bloom.hand(bloom.take());
+                self.record.stood(target);
                 return Step::Result(speculated.result);
             }
             session.counters.count_abort(result.result.tx_gas_used());
+            self.record.aborted(target, &session.hot);
             memory.retract(Writer::transaction(index), &result.state);
         } else {
             session.counters.count_abort(0);

@@ -21,6 +21,7 @@ use super::{
     committer::{Committer, Step},
     observe::SpeculativeEvmFactory,
     pool::{Pool, Work},
+    receipts::HandedBloom,
     session::Session,
     validate::Validation,
     view::SharedPrestate,
@@ -104,6 +105,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         txs: Arc<[E::Tx]>,
         prestate: Arc<dyn SharedPrestate>,
         validation: Validation,
+        bloom: HandedBloom,
     ) {
         if self.inspecting {
             return;
@@ -114,7 +116,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         pool.submit(Arc::downgrade(&work));
-        self.committer = Some(Committer::new(session, validation));
+        self.committer = Some(Committer::new(session, validation, bloom));
     }
 
     /// Ends speculation; what is still to come runs serially. Returns what speculation has cost.

@@ -192,9 +192,10 @@ impl MvMemory {
         let hash = self.account_hash(address);
         let mut shard = self.accounts.lock(hash.0);
         let versions = shard.find_mut(|entry| entry.address == *address);
-        let parts = versions.and_then(|v| v.parts.iter_mut().find(|(w, _)| *w == writer));
-        if let Some((_, parts)) = parts {
-            parts.balance = Some(balance);
+        if let Some(versions) = versions
+            && let Ok(at) = versions.parts.binary_search_by_key(&writer, |(writer, _)| *writer)
+        {
+            versions.parts[at].1.balance = Some(balance);
         }
     }
 

@@ -55,6 +55,9 @@ pub trait SpeculativeEvmFactory:
     /// side.
     fn sender(tx: &Self::Tx) -> Option<(Address, u64)>;
 
+    /// The account that a transaction calls, a hint on what it collides with.
+    fn target(tx: &Self::Tx) -> Option<Address>;
+
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
@@ -78,6 +81,10 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn sender(tx: &TxEnv) -> Option<(Address, u64)> {
         Some((tx.caller, tx.nonce))
+    }
+
+    fn target(tx: &TxEnv) -> Option<Address> {
+        tx.kind.to().copied()
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {

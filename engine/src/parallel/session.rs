@@ -9,6 +9,7 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmEnv};
+use alloy_primitives::{Bloom, logs_bloom};
 use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx, Version};
 use revm::{
@@ -17,6 +18,7 @@ use revm::{
 };
 
 use super::{
+    hot::HotTargets,
     location::Writer,
     mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
@@ -34,6 +36,8 @@ const MAX_INCARNATIONS: u32 = 3;
 pub(super) struct Speculated<H> {
     pub(super) result: ResultAndState<H>,
     pub(super) reads: ReadSet,
+    /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
+    pub(super) bloom: Option<Box<Bloom>>,
 }
 
 /// Where a transaction's latest incarnation leaves its result: `None` if it gave none, as an
@@ -48,6 +52,7 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) txs: Arc<[E::Tx]>,
     slots: Box<[Slot<E::HaltReason>]>,
     pub(super) counters: Counters,
+    pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
 }
@@ -88,7 +93,8 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         let shared = Arc::new(Shared { memory, scheduler, prestate });
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
         let counters = Counters::default();
-        Self { shared, factory, env, txs, slots, counters, workers }
+        let hot = HotTargets::default();
+        Self { shared, factory, env, txs, slots, counters, hot, workers }
     }
 
     pub(super) fn scheduler(&self) -> &Scheduler {
@@ -104,6 +110,18 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.shared.memory.publish(Writer::transaction(index), state);
     }
 
+    /// The closest lower transaction to the same target that has not executed, if the target's
+    /// transactions have shown to rest on one another.
+    fn likely_dependency(&self, index: TxIdx) -> Option<TxIdx> {
+        let target = E::target(&self.txs[index])?;
+        if !self.hot.contains(&target) {
+            return None;
+        }
+        let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
+        let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
+        same.find(|lower| self.scheduler().is_estimate(*lower))
+    }
+
     /// Takes the result of the latest incarnation.
     pub(super) fn take(&self, index: TxIdx) -> Option<Box<Speculated<E::HaltReason>>> {
         self.slots[index].lock().take()
@@ -113,6 +131,9 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         *self.slots[index].lock() = speculated;
     }
 }
+
+/// How far back a likely dependency is looked for.
+const LOOK_BACK: usize = 128;
 
 impl<E: SpeculativeEvmFactory> Work for Session<E> {
     fn work(&self) {
@@ -149,7 +170,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
     pub(super) fn run(&mut self, session: &Session<E>, version: Version) {
-        session.counters.count_execution();
         // A panic inside an EVM must not leave the committer waiting for a result that never comes:
         // the committer then runs the transaction itself and panics as serial execution would.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
@@ -163,6 +183,11 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
     fn execute(&mut self, session: &Session<E>, version: Version) {
         let index = version.index;
         let tx = &session.txs[index];
+        if let Some(dependency) = session.likely_dependency(index) {
+            session.scheduler().postpone(version, dependency);
+            return;
+        }
+        session.counters.count_execution();
         self.evm.db_mut().begin(index, E::sender(tx));
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
@@ -173,13 +198,19 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
-                Self::deliver(session, version, Box::new(Speculated { result, reads }));
+                let bloom = Self::bloom(&result);
+                Self::deliver(session, version, Box::new(Speculated { result, reads, bloom }));
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
                 session.store(index, None);
                 session.scheduler().finish(version);
             }
         }
+    }
+
+    fn bloom(result: &ResultAndState<E::HaltReason>) -> Option<Box<Bloom>> {
+        let logs = result.result.logs();
+        (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
     }
 
     fn deliver(session: &Session<E>, version: Version, speculated: Box<Speculated<E::HaltReason>>) {
