@@ -26,9 +26,8 @@ const EXPECTED_WARNINGS = new Set(["5159"]);
 
 function compile() {
   const files = readdirSync(join(root, "src")).filter((name) => name.endsWith(".sol")).sort();
-  const sources = Object.fromEntries(
-    files.map((name) => [`src/${name}`, { content: readFileSync(join(root, "src", name), "utf8") }]),
-  );
+  const read = (name) => ({ content: readFileSync(join(root, "src", name), "utf8") });
+  const sources = Object.fromEntries(files.map((name) => [`src/${name}`, read(name)]));
   const outputs = ["abi", "metadata", "storageLayout", "evm.bytecode", "evm.deployedBytecode"];
   const outputSelection = { "*": { "*": outputs } };
   const input = { language: "Solidity", sources, settings: { ...SETTINGS, outputSelection } };

@@ -1,8 +1,8 @@
 //! Blocks made from a seed: real signed transactions that call real contracts.
 //!
-//! A workload's block is an Osaka block of Ethereum mainnet that a header check accepts: it has been
-//! executed once, serially, and its header says what came out, state root included. The same seed gives
-//! the same bytes on every machine and with any number of threads.
+//! A workload's block is an Osaka block of Ethereum mainnet that a header check accepts: it has
+//! been executed once, serially, and its header says what came out, state root included. The same
+//! seed gives the same bytes, with any number of threads.
 //!
 //! The contracts are in `bench-suite/contracts`: sources, compiled artifacts and the script that
 //! makes the one from the other.
@@ -164,12 +164,19 @@ impl Kind {
 }
 
 /// The built-in blocks, about [`BUILTIN_GAS`] each.
+///
+/// # Panics
+/// As [`generate`].
 pub fn builtin(seed: u64) -> Vec<Workload> {
     Kind::BUILTIN.into_iter().map(|kind| generate(kind, BUILTIN_GAS, seed)).collect()
 }
 
-/// Makes a block of a kind that uses about this much gas, within a twentieth where it has more
-/// than a hundred transactions. Signs on the threads of the current rayon pool.
+/// Makes a block of a kind that uses about this much gas: within a twentieth from
+/// [`BUILTIN_GAS`] on. Signs on the threads of the current rayon pool.
+///
+/// # Panics
+/// If the generator made a block that serial execution refuses, or a committed artifact is
+/// malformed: both would be bugs here.
 pub fn generate(kind: Kind, gas: u64, seed: u64) -> Workload {
     let chain = Arc::new(ChainSpec::mainnet());
     let seed = Seed(seed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{
-    Block, BlockBody, Header, TxEnvelope,
+    Block, BlockBody, Header, Transaction, TxEnvelope, TxReceipt,
     constants::EMPTY_OMMER_ROOT_HASH,
     proofs::{calculate_receipt_root, calculate_transaction_root, calculate_withdrawals_root},
 };
@@ -91,7 +91,6 @@ fn fill_header(block: &mut Block<TxEnvelope>, output: &BlockOutput) {
 
 /// The least gas limit under which each transaction's own limit still fits when its turn comes.
 fn needed_gas_limit(txs: &[TxEnvelope], output: &BlockOutput) -> u64 {
-    use alloy_consensus::{Transaction, TxReceipt};
     let after = output.receipts.iter().map(TxReceipt::cumulative_gas_used);
     let before = std::iter::once(0).chain(after);
     before.zip(txs).map(|(used, tx)| used + tx.gas_limit()).max().unwrap_or_default()

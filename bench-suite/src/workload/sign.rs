@@ -40,8 +40,7 @@ impl Sender {
     /// Signs a draft. Type and fees depend on sender and nonce alone, so that a block's other
     /// transactions do not change them.
     fn sign(&self, draft: &Draft, nonce: u64) -> TxEnvelope {
-        let mut numbers =
-            Numbers::new(keccak256([&self.key.0[..], &nonce.to_be_bytes()].concat()));
+        let mut numbers = Numbers::new(keccak256([&self.key.0[..], &nonce.to_be_bytes()].concat()));
         let priority_fee = numbers.within(GWEI / 100, 2 * GWEI);
         let fees = Fees { max_fee: BASE_FEE + numbers.within(2, 20) * GWEI, priority_fee };
         match numbers.below(20) {

@@ -52,6 +52,5 @@ fn trie_account(
         balance: info.balance,
         storage_root: storage_root_unhashed(slots.map(|(slot, value)| (slot.into(), value))),
         code_hash: info.code_hash,
-        ..Default::default()
     })
 }
