@@ -54,6 +54,14 @@ impl ReadSet {
     }
 }
 
+impl ReadSet {
+    /// An empty read set with room for what most transactions read.
+    pub(super) fn with_room() -> Self {
+        let (accounts, slots) = (Vec::with_capacity(8), Vec::new());
+        Self { accounts, slots, all_balances_observed: false }
+    }
+}
+
 impl AccountRead {
     /// Whether the incarnation would have run the same, balances apart, had it read this balance.
     pub(super) fn balance_suffices(&self, all_observed: bool, balance: U256) -> bool {

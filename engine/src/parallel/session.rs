@@ -10,6 +10,7 @@ use std::{
 
 use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Bloom, logs_bloom};
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx, Version};
 use revm::{
@@ -51,7 +52,7 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     env: EvmEnv<E::Spec, E::BlockEnv>,
     pub(super) txs: Arc<[E::Tx]>,
     slots: Box<[Slot<E::HaltReason>]>,
-    pub(super) counters: Counters,
+    pub(super) counters: CachePadded<Counters>,
     pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
@@ -92,7 +93,7 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         }
         let shared = Arc::new(Shared { memory, scheduler, prestate });
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
-        let counters = Counters::default();
+        let counters = CachePadded::default();
         let hot = HotTargets::default();
         Self { shared, factory, env, txs, slots, counters, hot, workers }
     }
