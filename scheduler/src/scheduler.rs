@@ -8,7 +8,7 @@ use crate::{
     Incarnation, TxIdx, Version,
     idle::Idle,
     status::{Phase, Status, StatusWord},
-    sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock},
+    sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock},
 };
 
 /// What the committer finds at the frontier.
@@ -125,6 +125,10 @@ impl Scheduler {
         let to = Status::new(Phase::Executed, version.incarnation);
         let awaited = self.statuses[version.index].leave(Phase::Executing, to);
         self.release(version.index, awaited);
+        // The committer moves the frontier here and then looks at the phase; this thread has moved
+        // the phase and now looks at the frontier. The fence, with the one in `Idle::sleep_unless`,
+        // makes sure that one of the two sees the other.
+        fence(Ordering::SeqCst);
         if self.frontier() == version.index {
             self.idle.announce();
         }
