@@ -11,7 +11,7 @@ use revm::{
 
 use super::{
     mv_memory::{MvMemory, Writer},
-    read_set::{AccountRead, HUGE_AMOUNT, ReadSet, SlotRead},
+    read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
 
@@ -146,6 +146,9 @@ impl View {
     }
 
     fn record(&mut self, address: Address, exists: bool, info: &AccountInfo) {
+        if info.balance >= EXACT_FROM {
+            self.observe_all_balances();
+        }
         self.reads.accounts.push(AccountRead {
             address,
             hash: self.shared.memory.account_hash(&address),
