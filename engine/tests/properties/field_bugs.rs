@@ -1,8 +1,6 @@
 //! Bugs that other parallel engines had, each as a test: locations, code and invalid transactions.
 
-mod support;
-
-use support::{
+use crate::support::{
     blocks::{Tx, case, header, signer},
     compare::Engines,
     forks::{ALL, Fork},

@@ -111,7 +111,14 @@ fn detail(serial: &BlockOutput, parallel: &BlockOutput) -> String {
     let differing = addresses.into_iter().find(|address| {
         serial.bundle.state.get(*address) != parallel.bundle.state.get(*address)
     });
-    let Some(address) = differing else { return "no account of the bundle".to_owned() };
+    let Some(address) = differing else { return access_list_detail(serial, parallel) };
     let (ours, theirs) = (serial.bundle.state.get(address), parallel.bundle.state.get(address));
     format!("{address}\nserial {ours:?}\nparallel {theirs:?}")
+}
+
+/// The differing accounts of the access lists.
+fn access_list_detail(serial: &BlockOutput, parallel: &BlockOutput) -> String {
+    let (ours, theirs) = (serial.access_list.iter().flatten(), parallel.access_list.iter().flatten());
+    let differing = ours.zip(theirs).filter(|(ours, theirs)| ours != theirs);
+    differing.map(|(ours, theirs)| format!("serial {ours:?}\nparallel {theirs:?}\n")).collect()
 }

@@ -84,7 +84,8 @@ fn withdrawals(world: &World, rng: &mut Rng) -> Option<Withdrawals> {
 
 fn transaction(world: &World, nonces: &mut [u64], rng: &mut Rng) -> Tx {
     // Few senders make long chains of nonces.
-    let who = rng.below(if rng.chance(30) { 2 } else { world.signers.len() as u64 }) as usize;
+    let senders = if rng.chance(30) { 2 } else { u64::from(SIGNERS) };
+    let who = rng.below(senders) as usize;
     let from = world.signers[who];
     let nonce = nonces[who];
     nonces[who] += 1;

@@ -1,6 +1,5 @@
 //! What the engine's property tests are made of: an assembler, a contract that runs programs,
 //! chains, blocks, a prestate that stalls, and the comparison with serial execution.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod asm;
 pub(crate) mod blocks;

@@ -1,7 +1,7 @@
 //! The small world that generated blocks run in: few accounts, so that transactions collide.
 
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
-use alloy_primitives::{Address, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use pleach_state::FlatState;
 
 use super::{
@@ -97,7 +97,7 @@ fn creations(signers: &[Address], inits: &[Vec<u8>]) -> Vec<Address> {
     let mut found = Vec::new();
     for machine in &MACHINES[..2] {
         found.extend((1..=2).map(|nonce| machine.create(nonce)));
-        found.extend(inits.iter().map(|init| machine.create2(U256::ZERO.into(), keccak256(init))));
+        found.extend(inits.iter().map(|init| machine.create2(B256::ZERO, keccak256(init))));
     }
     found.extend(signers[..2].iter().flat_map(|signer| (0..2).map(|nonce| signer.create(nonce))));
     found

@@ -3,11 +3,9 @@
 //! `PLEACH_CASES=N` sets how many blocks are tried; `PLEACH_SEED=S` replays the one whose seed a
 //! failure has printed, many times over, since some failures need a rare interleaving.
 
-mod support;
-
 use std::env;
 
-use support::{compare::Engines, generate::generate};
+use crate::support::{compare::Engines, generate::generate};
 
 /// Tried unless the environment says otherwise: about a minute on two cores.
 const DEFAULT_CASES: u64 = 600;
