@@ -1,5 +1,7 @@
 //! A block as the engine takes it: decoded, its senders known, its transactions ready for the EVM.
 
+use std::sync::Arc;
+
 use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
@@ -16,7 +18,7 @@ pub struct RecoveredBlock {
     block: Block<TxEnvelope>,
     hash: B256,
     senders: Vec<Address>,
-    tx_envs: Vec<TxEnv>,
+    tx_envs: Arc<[TxEnv]>,
 }
 
 /// A block that cannot be read.
@@ -151,6 +153,11 @@ impl RecoveredBlock {
     /// One EVM environment per transaction.
     pub fn tx_envs(&self) -> &[TxEnv] {
         &self.tx_envs
+    }
+
+    /// The same environments, shared.
+    pub(crate) fn shared_tx_envs(&self) -> Arc<[TxEnv]> {
+        Arc::clone(&self.tx_envs)
     }
 
     /// A transaction with its sender.

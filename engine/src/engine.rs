@@ -4,13 +4,12 @@ use std::{io, sync::Arc};
 
 use alloy_evm::{
     Evm, EvmFactory,
-    block::BlockExecutorFactory,
-    eth::{EthBlockExecutorFactory, EthEvmFactory, receipt_builder::AlloyReceiptBuilder},
+    eth::{EthBlockExecutor, EthEvmFactory},
 };
 
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
-    parallel::{PleachEvmFactory, Pool, Validation},
+    parallel::{HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation},
     serial::{commit_state, execution_ctx, output, run_block},
 };
 
@@ -73,14 +72,14 @@ impl Engine {
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
-        let builder = AlloyReceiptBuilder::default();
-        let factory = EthBlockExecutorFactory::new(builder, chain.clone(), evm_factory);
+        let bloom = HandedBloom::default();
+        let receipts = HandedBloomReceipts::new(bloom.clone());
         let db = commit_state(prestate.clone(), options.access_list);
-        let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
-        let executor = factory.create_executor(evm, execution_ctx(block));
+        let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
+        let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let (mut evm, result) = run_block(executor, block, |evm| {
-            let txs = block.tx_envs().to_vec();
-            evm.speculate(&self.pool, txs, prestate.clone(), Validation::Written);
+            let txs = block.shared_tx_envs();
+            evm.speculate(&self.pool, txs, prestate.clone(), Validation::Written, bloom);
         })?;
         let metrics = evm.stop();
         Ok((output(evm.into_db(), result), metrics))

@@ -154,23 +154,29 @@ impl Scheduler {
     /// The caller's incarnation cannot go on until `dependency`, a lower transaction, has
     /// executed. It becomes ready again, under the next number, when that is so.
     pub fn wait_for(&self, version: Version, dependency: TxIdx) {
+        self.block_on(version, dependency, version.incarnation + 1);
+    }
+
+    /// Like [`wait_for`](Self::wait_for) for an incarnation that has not begun: it keeps its number.
+    pub fn postpone(&self, version: Version, dependency: TxIdx) {
+        self.block_on(version, dependency, version.incarnation);
+    }
+
+    fn block_on(&self, version: Version, dependency: TxIdx, next: Incarnation) {
         assert!(dependency < version.index, "a transaction depends on lower ones only");
-        let next = version.incarnation + 1;
-        {
-            let mut waiting = lock(&self.waiting);
-            if self.mark_awaited(dependency) {
-                waiting.entry(dependency).or_default().push(version.index);
-                let to = Status::new(Phase::Blocked, next);
-                let awaited = self.statuses[version.index].leave(Phase::Executing, to);
-                drop(waiting);
-                self.release(version.index, awaited);
-                return;
-            }
+        let word = &self.statuses[version.index];
+        let mut waiting = lock(&self.waiting);
+        if self.mark_awaited(dependency) {
+            waiting.entry(dependency).or_default().push(version.index);
+            let awaited = word.leave(Phase::Executing, Status::new(Phase::Blocked, next));
+            drop(waiting);
+            self.release(version.index, awaited);
+        } else {
+            drop(waiting);
+            let awaited = word.leave(Phase::Executing, Status::new(Phase::Ready, next));
+            self.release(version.index, awaited);
+            self.lower_cursor(version.index);
         }
-        let to = Status::new(Phase::Ready, next);
-        let awaited = self.statuses[version.index].leave(Phase::Executing, to);
-        self.release(version.index, awaited);
-        self.lower_cursor(version.index);
     }
 
     /// What the committer finds at the frontier. Only the committer calls this.

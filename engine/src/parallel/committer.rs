@@ -8,16 +8,19 @@ use pleach_scheduler::{Frontier, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    hot::Record,
+    location::Writer,
     observe::SpeculativeEvmFactory,
+    receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
-    validate::{Validation, validate},
+    validate::{Validation, correct_balances, validate},
 };
 use crate::Metrics;
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
     /// Hand out this result: it is what running the transaction now would give.
-    Result(Box<ResultAndState<H>>),
+    Result(ResultAndState<H>),
     /// Run the transaction on the committed state, then call [`Committer::ran`].
     Run,
 }
@@ -28,12 +31,18 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     session: Arc<Session<E>>,
     validation: Validation,
     helper: Option<Runner<E>>,
+    record: Record,
+    bloom: HandedBloom,
     next: TxIdx,
 }
 
 impl<E: SpeculativeEvmFactory> Committer<E> {
-    pub(super) const fn new(session: Arc<Session<E>>, validation: Validation) -> Self {
-        Self { session, validation, helper: None, next: 0 }
+    pub(super) fn new(
+        session: Arc<Session<E>>,
+        validation: Validation,
+        bloom: HandedBloom,
+    ) -> Self {
+        Self { session, validation, helper: None, record: Record::default(), bloom, next: 0 }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -70,16 +79,22 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
-        let speculated = session.take(index);
-        if let Some(Speculated { mut result, reads }) = speculated {
+        let target = E::target(&session.txs[index]);
+        if let Some(mut speculated) = session.take(index) {
             let memory = &session.shared.memory;
-            if let Some(verdict) = validate(db, memory, &reads, self.validation) {
-                verdict.correct(&reads, &mut result.state, index, memory);
+            let Speculated { result, reads, bloom } = &mut *speculated;
+            if validate(db, memory, index, reads, self.validation)
+                && correct_balances(reads, &mut result.state, index, memory)
+            {
                 assert!(session.scheduler().commit(index), "only the committer voids at its turn");
                 self.next = index + 1;
-                return Step::Result(Box::new(result));
+                self.bloom.hand(bloom.take());
+                self.record.stood(target);
+                return Step::Result(speculated.result);
             }
             session.counters.count_abort(result.result.tx_gas_used());
+            self.record.aborted(target, &session.hot);
+            memory.retract(Writer::transaction(index), &result.state);
         } else {
             session.counters.count_abort(0);
         }

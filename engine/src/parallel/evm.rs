@@ -21,6 +21,7 @@ use super::{
     committer::{Committer, Step},
     observe::SpeculativeEvmFactory,
     pool::{Pool, Work},
+    receipts::HandedBloom,
     session::Session,
     validate::Validation,
     view::SharedPrestate,
@@ -101,9 +102,10 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     pub(crate) fn speculate(
         &mut self,
         pool: &Pool,
-        txs: Vec<E::Tx>,
+        txs: Arc<[E::Tx]>,
         prestate: Arc<dyn SharedPrestate>,
         validation: Validation,
+        bloom: HandedBloom,
     ) {
         if self.inspecting {
             return;
@@ -114,7 +116,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         pool.submit(Arc::downgrade(&work));
-        self.committer = Some(Committer::new(session, validation));
+        self.committer = Some(Committer::new(session, validation, bloom));
     }
 
     /// Ends speculation; what is still to come runs serially. Returns what speculation has cost.
@@ -162,7 +164,7 @@ where
             return self.inner.transact_raw(tx);
         }
         match committer.step(self.inner.db_mut()) {
-            Step::Result(result) => Ok(*result),
+            Step::Result(result) => Ok(result),
             Step::Run => {
                 let result = self.inner.transact_raw(tx);
                 match &result {

@@ -2,22 +2,23 @@
 
 use std::{
     hash::{BuildHasher, Hasher},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use alloy_primitives::{Address, U256};
 use foldhash::fast::RandomState;
+use pleach_scheduler::TxIdx;
 
 /// The hash of an account's address, under a seed drawn at random per block.
 ///
-/// Hashes only ever steer: to a shard, to a filter bit. Whether two locations are the same is
-/// decided by comparing addresses and slots in full.
+/// Hashes only ever steer: to a shard, a bucket, a filter entry. Whether two locations are the
+/// same is decided by comparing addresses and slots in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct AccountHash(u64);
+pub(super) struct AccountHash(pub(super) u64);
 
 /// The hash of a storage slot of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SlotHash(u64);
+pub(super) struct SlotHash(pub(super) u64);
 
 /// Hashes locations with a seed that nobody outside can know.
 #[derive(Debug, Default)]
@@ -41,71 +42,102 @@ impl LocationHasher {
 }
 
 impl AccountHash {
-    pub(super) const fn shard(self, shards: usize) -> usize {
-        (self.0 >> 48) as usize % shards
-    }
-
-    const fn info_bit(self) -> u64 {
-        self.0
-    }
-
-    /// Another bit of the same account: "its storage was wiped".
-    const fn reset_bit(self) -> u64 {
+    /// Where the filter keeps "this account's storage was wiped".
+    const fn of_reset(self) -> u64 {
         self.0.rotate_left(23) ^ 0x5bd1_e995
     }
 }
 
-const FILTER_WORDS: usize = 1 << 10;
+/// Who wrote a value: the changes before the first transaction, or a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Writer(u32);
 
-/// One bit per bucket of locations: unset means that no transaction of this block, committed or
-/// speculative, has written any location of the bucket.
+impl Writer {
+    /// System calls and whatever else a chain does before its first transaction.
+    pub(crate) const PRE_BLOCK: Self = Self(0);
+
+    pub(crate) fn transaction(index: TxIdx) -> Self {
+        Self(u32::try_from(index + 1).expect("a block has fewer than 2^32 transactions"))
+    }
+
+    /// The transaction's index, if a transaction it is.
+    pub(crate) const fn index(self) -> Option<TxIdx> {
+        match self.0 {
+            0 => None,
+            n => Some(n as TxIdx - 1),
+        }
+    }
+}
+
+/// Per bucket of locations, the lowest writer so far.
 ///
-/// A set bit says nothing; an unset bit is what makes reads and validation cheap, since most
-/// locations that a block reads are never written in it. Bits are set before the write they
-/// announce becomes visible (release, paired with the acquire in `test`), and never cleared.
+/// A reader whose bucket has no lower writer is certain that no lower transaction has written the
+/// location, committed or speculative, itself and higher ones aside. That is true of most reads
+/// of a block and makes both reading and validating them cheap. A writer enters itself before its
+/// write becomes visible (release, paired with the acquire of `written_before`), and entries only
+/// ever fall.
 #[derive(Debug)]
-pub(super) struct WriteFilter(Box<[AtomicU64; FILTER_WORDS]>);
+pub(super) struct WriteFilter {
+    /// Writers counted down from the top, so that zeroed memory means "nobody".
+    lowest: Box<[AtomicU32]>,
+}
+
+/// Entries for each transaction of the block: several times what one writes.
+const ENTRIES_PER_TX: usize = 32;
 
 impl WriteFilter {
-    pub(super) fn new() -> Self {
-        Self(Box::new([const { AtomicU64::new(0) }; FILTER_WORDS]))
+    pub(super) fn new(transactions: usize) -> Self {
+        let entries = (transactions * ENTRIES_PER_TX).next_power_of_two().clamp(1 << 10, 1 << 16);
+        Self { lowest: (0..entries).map(|_| AtomicU32::new(0)).collect() }
     }
 
-    pub(super) fn mark_info(&self, account: AccountHash) {
-        self.set(account.info_bit());
+    pub(super) fn mark_info(&self, account: AccountHash, writer: Writer) {
+        self.mark(account.0, writer);
     }
 
-    pub(super) fn mark_reset(&self, account: AccountHash) {
-        self.set(account.reset_bit());
+    pub(super) fn mark_reset(&self, account: AccountHash, writer: Writer) {
+        self.mark(account.of_reset(), writer);
     }
 
-    pub(super) fn mark_slot(&self, slot: SlotHash) {
-        self.set(slot.0);
+    pub(super) fn mark_slot(&self, slot: SlotHash, writer: Writer) {
+        self.mark(slot.0, writer);
     }
 
-    pub(super) fn info_written(&self, account: AccountHash) -> bool {
-        self.test(account.info_bit())
+    /// Whether a writer before `reader` may have changed the account, its storage apart.
+    pub(super) fn info_written(&self, account: AccountHash, reader: Writer) -> bool {
+        self.written_before(account.0, reader)
     }
 
-    /// Whether the slot may have been written, by itself or by a wipe of the account's storage.
-    pub(super) fn slot_written(&self, account: AccountHash, slot: SlotHash) -> bool {
-        self.test(slot.0) || self.test(account.reset_bit())
+    /// Whether a writer before `reader` may have changed the slot, be it by wiping the storage.
+    pub(super) fn slot_written(
+        &self,
+        account: AccountHash,
+        slot: SlotHash,
+        reader: Writer,
+    ) -> bool {
+        self.written_before(slot.0, reader) || self.storage_reset(account, reader)
     }
 
-    fn set(&self, hash: u64) {
-        let (word, bit) = Self::place(hash);
+    /// Whether a writer before `reader` may have wiped the account's storage.
+    pub(super) fn storage_reset(&self, account: AccountHash, reader: Writer) -> bool {
+        self.written_before(account.of_reset(), reader)
+    }
+
+    fn mark(&self, hash: u64, writer: Writer) {
+        let entry = self.entry(hash);
+        let rank = u32::MAX - writer.0;
         // Hot locations are written by many transactions: look before dirtying the cache line.
-        if self.0[word].load(Ordering::Acquire) & bit == 0 {
-            self.0[word].fetch_or(bit, Ordering::AcqRel);
+        if entry.load(Ordering::Acquire) < rank {
+            entry.fetch_max(rank, Ordering::AcqRel);
         }
     }
 
-    fn test(&self, hash: u64) -> bool {
-        let (word, bit) = Self::place(hash);
-        self.0[word].load(Ordering::Acquire) & bit != 0
+    fn written_before(&self, hash: u64, reader: Writer) -> bool {
+        self.entry(hash).load(Ordering::Acquire) > u32::MAX - reader.0
     }
 
-    const fn place(hash: u64) -> (usize, u64) {
-        ((hash >> 6) as usize % FILTER_WORDS, 1 << (hash & 63))
+    fn entry(&self, hash: u64) -> &AtomicU32 {
+        // High bits: the low ones choose the bucket within a hash table.
+        &self.lowest[(hash >> 32) as usize & (self.lowest.len() - 1)]
     }
 }

@@ -8,11 +8,13 @@
 
 mod committer;
 mod evm;
+mod hot;
 mod location;
 mod mv_memory;
 mod observe;
 mod pool;
 mod read_set;
+mod receipts;
 mod session;
 mod validate;
 mod view;
@@ -23,3 +25,4 @@ pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
 pub(crate) use pool::Pool;
+pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};

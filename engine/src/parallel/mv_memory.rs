@@ -2,100 +2,64 @@
 
 use alloy_primitives::{Address, B256, U256};
 use crossbeam_utils::CachePadded;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use parking_lot::Mutex;
+use hashbrown::HashTable;
+use parking_lot::{Mutex, MutexGuard};
 use pleach_scheduler::TxIdx;
 use revm::{
     bytecode::Bytecode,
     state::{Account, AccountInfo, EvmState},
 };
+use smallvec::SmallVec;
 
-use super::location::{AccountHash, LocationHasher, SlotHash, WriteFilter};
+use super::location::{AccountHash, LocationHasher, SlotHash, WriteFilter, Writer};
 
 const SHARDS: usize = 64;
 
-/// Who wrote an entry: the changes before the first transaction, or a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Writer(u32);
+/// A code hash and, where the block created the code, the code.
+pub(crate) type Code = (B256, Option<Bytecode>);
 
-impl Writer {
-    /// System calls and whatever else a chain does before its first transaction.
-    pub(crate) const PRE_BLOCK: Self = Self(0);
-
-    pub(crate) fn transaction(index: TxIdx) -> Self {
-        Self(u32::try_from(index + 1).expect("a block has fewer than 2^32 transactions"))
-    }
-
-    /// The transaction's index, if a transaction it is.
-    pub(crate) const fn index(self) -> Option<TxIdx> {
-        match self.0 {
-            0 => None,
-            n => Some(n as TxIdx - 1),
-        }
-    }
+/// The parts of an account that one writer changed. The parts are locations of their own:
+/// who pays an account does not touch what others know of its nonce or code.
+#[derive(Debug, Clone, Default)]
+struct Parts {
+    balance: Option<U256>,
+    nonce: Option<u64>,
+    exists: Option<bool>,
+    code: Option<Box<Code>>,
 }
 
-/// The values that different writers gave one location, in ascending order of writer.
 #[derive(Debug)]
-struct Versions<T>(Vec<(Writer, T)>);
-
-impl<T> Default for Versions<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Versions<T> {
-    /// What the transaction at `index` reads: the value of the closest writer before it.
-    fn before(&self, index: TxIdx) -> Option<(Writer, &T)> {
-        let reader = Writer::transaction(index);
-        let found = self.0.iter().rev().find(|(writer, _)| *writer < reader)?;
-        Some((found.0, &found.1))
-    }
-
-    fn insert(&mut self, writer: Writer, value: T) {
-        match self.0.iter().rposition(|(existing, _)| *existing <= writer) {
-            Some(at) if self.0[at].0 == writer => self.0[at].1 = value,
-            Some(at) => self.0.insert(at + 1, (writer, value)),
-            None => self.0.insert(0, (writer, value)),
-        }
-    }
-
-    fn remove(&mut self, writer: Writer) {
-        self.0.retain(|(existing, _)| *existing != writer);
-    }
-}
-
-/// All versions of one account. Its parts are separate locations: a transaction that pays an
-/// account does not touch what others know of its nonce or code.
-#[derive(Debug, Default)]
 struct AccountVersions {
-    balance: Versions<U256>,
-    nonce: Versions<u64>,
-    code: Versions<(B256, Option<Bytecode>)>,
-    exists: Versions<bool>,
+    address: Address,
+    /// In ascending order of writer.
+    parts: SmallVec<[(Writer, Parts); 1]>,
     /// Writers after which no earlier slot value counts: creation and self-destruct.
-    resets: Versions<()>,
-    slots: HashMap<U256, Versions<U256>, RandomState>,
+    resets: Vec<Writer>,
+    /// Which parts any writer changed: a search need not go on for others.
+    ever_changed: PartSet,
 }
 
-/// Which entries a writer left, so that its next incarnation can take them back.
-#[derive(Debug, Default)]
-pub(crate) struct WrittenLocations {
-    accounts: Vec<Address>,
-    slots: Vec<(Address, U256)>,
+/// A set of an account's parts, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct PartSet(u8);
+
+#[derive(Debug)]
+struct SlotVersions {
+    address: Address,
+    slot: U256,
+    /// In ascending order of writer.
+    values: SmallVec<[(Writer, U256); 1]>,
 }
 
 /// An account as earlier writers left it: each part is `None` where none of them wrote it.
 #[derive(Debug, Default)]
-pub(crate) struct AccountOverlay {
-    pub(crate) balance: Option<U256>,
-    pub(crate) nonce: Option<u64>,
-    pub(crate) code: Option<(B256, Option<Bytecode>)>,
-    pub(crate) exists: Option<bool>,
-    /// The latest writer of any part.
-    pub(crate) latest: Option<Writer>,
+pub(super) struct AccountOverlay {
+    pub(super) balance: Option<U256>,
+    pub(super) nonce: Option<u64>,
+    pub(super) exists: Option<bool>,
+    pub(super) code: Option<Box<Code>>,
+    /// The latest writer of a part that is compared by value. Balances mostly are not.
+    pub(super) latest: Option<Writer>,
 }
 
 /// The multi-version memory of one block.
@@ -103,18 +67,28 @@ pub(crate) struct AccountOverlay {
 /// Readers see the writes of lower transactions as soon as those have executed, long before they
 /// commit. What a reader gets may be overtaken; it is checked when the reader commits.
 #[derive(Debug)]
-pub(crate) struct MvMemory {
+pub(super) struct MvMemory {
     hasher: LocationHasher,
     filter: WriteFilter,
-    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    accounts: Shards<AccountVersions>,
+    slots: Shards<SlotVersions>,
+    /// Everybody pays the beneficiary and hardly anybody looks: its balance is left out, so that
+    /// the fee does not make one location of the whole block.
+    beneficiary: Address,
 }
 
-type Shard = HashMap<Address, AccountVersions, RandomState>;
-
 impl MvMemory {
-    pub(crate) fn new() -> Self {
-        let shards = (0..SHARDS).map(|_| CachePadded::default()).collect();
-        Self { hasher: LocationHasher::default(), filter: WriteFilter::new(), shards }
+    pub(super) fn new(transactions: usize, beneficiary: Address) -> Self {
+        let memory = Self {
+            hasher: LocationHasher::default(),
+            filter: WriteFilter::new(transactions),
+            accounts: Shards::new(),
+            slots: Shards::new(),
+            beneficiary,
+        };
+        // What is left out must still be compared at commit.
+        memory.filter.mark_info(memory.account_hash(&beneficiary), Writer::PRE_BLOCK);
+        memory
     }
 
     pub(super) fn account_hash(&self, address: &Address) -> AccountHash {
@@ -125,14 +99,15 @@ impl MvMemory {
         self.hasher.slot(account, slot)
     }
 
-    /// Whether any writer may have changed the account's balance, nonce, code or existence.
-    pub(super) fn info_written(&self, account: AccountHash) -> bool {
-        self.filter.info_written(account)
+    /// Whether a writer before `index` may have changed the account's balance, nonce, code or
+    /// existence.
+    pub(super) fn info_written(&self, account: AccountHash, index: TxIdx) -> bool {
+        self.filter.info_written(account, Writer::transaction(index))
     }
 
-    /// Whether any writer may have changed the slot.
-    pub(super) fn slot_written(&self, account: AccountHash, slot: SlotHash) -> bool {
-        self.filter.slot_written(account, slot)
+    /// Whether a writer before `index` may have changed the slot.
+    pub(super) fn slot_written(&self, account: AccountHash, slot: SlotHash, index: TxIdx) -> bool {
+        self.filter.slot_written(account, slot, Writer::transaction(index))
     }
 
     /// The account as the transaction at `index` finds it.
@@ -142,169 +117,259 @@ impl MvMemory {
         address: &Address,
         index: TxIdx,
     ) -> AccountOverlay {
-        let shard = self.shard(hash);
-        let Some(versions) = shard.get(address) else { return AccountOverlay::default() };
-        let balance = versions.balance.before(index);
-        let nonce = versions.nonce.before(index);
-        let code = versions.code.before(index);
-        let exists = versions.exists.before(index);
-        let writers = [
-            balance.map(|(writer, _)| writer),
-            nonce.map(|(writer, _)| writer),
-            code.map(|(writer, _)| writer),
-            exists.map(|(writer, _)| writer),
-        ];
-        AccountOverlay {
-            balance: balance.map(|(_, value)| *value),
-            nonce: nonce.map(|(_, value)| *value),
-            code: code.map(|(_, value)| value.clone()),
-            exists: exists.map(|(_, value)| *value),
-            latest: writers.into_iter().flatten().max(),
+        let reader = Writer::transaction(index);
+        let mut overlay = AccountOverlay::default();
+        let shard = self.accounts.lock(hash.0);
+        let Some(versions) = shard.find(|entry| entry.address == *address) else {
+            return overlay;
+        };
+        for (writer, parts) in versions.parts.iter().rev().filter(|(writer, _)| *writer < reader) {
+            overlay.add(*writer, parts);
+            if overlay.parts() == versions.ever_changed {
+                break;
+            }
         }
+        overlay
     }
 
     /// The slot as the transaction at `index` finds it, if an earlier writer set or wiped it.
     pub(super) fn slot(
         &self,
-        hash: AccountHash,
+        hashes: (AccountHash, SlotHash),
         address: &Address,
         slot: &U256,
         index: TxIdx,
     ) -> Option<(Writer, U256)> {
-        let shard = self.shard(hash);
-        let versions = shard.get(address)?;
-        let written = versions.slots.get(slot).and_then(|versions| versions.before(index));
-        let reset = versions.resets.before(index).map(|(writer, ())| writer);
+        let reader = Writer::transaction(index);
+        let reset = self.last_reset(hashes.0, address, reader);
+        let shard = self.slots.lock(hashes.1.0);
+        let versions = shard.find(|entry| entry.is(address, slot));
+        let written = versions
+            .and_then(|versions| versions.values.iter().rev().find(|(w, _)| *w < reader).copied());
         match (written, reset) {
-            (Some((writer, value)), reset) if reset <= Some(writer) => Some((writer, *value)),
+            (Some((writer, value)), reset) if reset <= Some(writer) => Some((writer, value)),
             (_, Some(reset)) => Some((reset, U256::ZERO)),
-            (None, None) => None,
-            (Some(_), None) => unreachable!("no reset is below every writer"),
+            (_, None) => None,
         }
     }
 
-    /// Publishes what a writer changed, and says where.
-    pub(crate) fn publish(&self, writer: Writer, state: &EvmState) -> WrittenLocations {
-        let mut written = WrittenLocations::default();
+    /// Makes visible what a writer changed.
+    pub(super) fn publish(&self, writer: Writer, state: &EvmState) {
         #[expect(clippy::iter_over_hash_type, reason = "each entry goes to a location of its own")]
         for (address, account) in state {
             if account.is_touched() {
-                self.publish_account(writer, address, account, &mut written);
+                self.publish_account(writer, address, account);
             }
         }
-        written
     }
 
-    /// Takes back what an earlier incarnation published.
-    pub(crate) fn retract(&self, writer: Writer, written: &WrittenLocations) {
-        for address in &written.accounts {
-            let mut shard = self.shard(self.account_hash(address));
-            let Some(versions) = shard.get_mut(address) else { continue };
-            versions.balance.remove(writer);
-            versions.nonce.remove(writer);
-            versions.code.remove(writer);
-            versions.exists.remove(writer);
-            versions.resets.remove(writer);
-        }
-        for (address, slot) in &written.slots {
-            let mut shard = self.shard(self.account_hash(address));
-            let slots = shard.get_mut(address).map(|versions| &mut versions.slots);
-            if let Some(versions) = slots.and_then(|slots| slots.get_mut(slot)) {
-                versions.remove(writer);
+    /// Takes back what a writer published, given the same state.
+    pub(super) fn retract(&self, writer: Writer, state: &EvmState) {
+        #[expect(clippy::iter_over_hash_type, reason = "each entry goes to a location of its own")]
+        for (address, account) in state {
+            if !account.is_touched() {
+                continue;
+            }
+            let hash = self.account_hash(address);
+            let mut shard = self.accounts.lock(hash.0);
+            if let Some(versions) = shard.find_mut(|entry| entry.address == *address) {
+                versions.parts.retain(|(existing, _)| *existing != writer);
+                versions.resets.retain(|existing| *existing != writer);
+            }
+            drop(shard);
+            for (slot, _) in account.changed_storage_slots() {
+                let hash = self.slot_hash(hash, slot);
+                let mut shard = self.slots.lock(hash.0);
+                if let Some(versions) = shard.find_mut(|entry| entry.is(address, slot)) {
+                    versions.values.retain(|(existing, _)| *existing != writer);
+                }
             }
         }
     }
 
     /// Corrects a balance that was computed from an overtaken one.
-    pub(crate) fn correct_balance(&self, writer: Writer, address: &Address, balance: U256) {
-        let mut shard = self.shard(self.account_hash(address));
-        if let Some(versions) = shard.get_mut(address) {
-            versions.balance.insert(writer, balance);
+    pub(super) fn correct_balance(&self, writer: Writer, address: &Address, balance: U256) {
+        let hash = self.account_hash(address);
+        let mut shard = self.accounts.lock(hash.0);
+        let versions = shard.find_mut(|entry| entry.address == *address);
+        if let Some(versions) = versions
+            && let Ok(at) = versions.parts.binary_search_by_key(&writer, |(writer, _)| *writer)
+        {
+            versions.parts[at].1.balance = Some(balance);
         }
     }
 
-    fn publish_account(
-        &self,
-        writer: Writer,
-        address: &Address,
-        account: &Account,
-        written: &mut WrittenLocations,
-    ) {
-        let before = account.original_info();
-        let after = InfoAfter::of(account);
+    fn last_reset(&self, hash: AccountHash, address: &Address, reader: Writer) -> Option<Writer> {
+        if !self.filter.storage_reset(hash, reader) {
+            return None;
+        }
+        let shard = self.accounts.lock(hash.0);
+        let versions = shard.find(|entry| entry.address == *address)?;
+        versions.resets.iter().rev().find(|writer| **writer < reader).copied()
+    }
+
+    fn publish_account(&self, writer: Writer, address: &Address, account: &Account) {
+        let hash = self.account_hash(address);
         let reset = account.is_selfdestructed() || account.is_created();
-        let info_changed = reset || after.differs(&before, account);
-        let slots = account.changed_storage_slots().filter(|_| !account.is_selfdestructed());
-        let mut slots = slots.peekable();
-        if !info_changed && slots.peek().is_none() {
+        let mut parts = Parts::changed(account);
+        if *address == self.beneficiary && !reset {
+            parts.balance = None;
+        }
+        if reset || !parts.set().is_empty() {
+            self.filter.mark_info(hash, writer);
+            if reset {
+                self.filter.mark_reset(hash, writer);
+            }
+            let mut shard = self.accounts.lock(hash.0);
+            let same = |entry: &AccountVersions| entry.address == *address;
+            let versions = shard.find_or_insert(same, || AccountVersions::new(*address));
+            versions.insert(writer, parts, reset);
+        }
+        if account.is_selfdestructed() {
             return;
         }
-
-        let hash = self.account_hash(address);
-        let mut shard = self.shard(hash);
-        let versions = shard.entry(*address).or_default();
-        if info_changed {
-            self.filter.mark_info(hash);
-            written.accounts.push(*address);
-            after.insert(versions, writer, &before, account);
+        for (slot, value) in account.changed_storage_slots() {
+            let slot_hash = self.slot_hash(hash, slot);
+            self.filter.mark_slot(slot_hash, writer);
+            let mut shard = self.slots.lock(slot_hash.0);
+            let same = |entry: &SlotVersions| entry.is(address, slot);
+            let versions = shard.find_or_insert(same, || SlotVersions::new(*address, *slot));
+            insert_sorted(&mut versions.values, writer, value.present_value);
         }
-        if reset {
-            self.filter.mark_reset(hash);
-            versions.resets.insert(writer, ());
-        }
-        for (slot, value) in slots {
-            self.filter.mark_slot(self.slot_hash(hash, slot));
-            written.slots.push((*address, *slot));
-            versions.slots.entry(*slot).or_default().insert(writer, value.present_value);
-        }
-    }
-
-    fn shard(&self, hash: AccountHash) -> parking_lot::MutexGuard<'_, Shard> {
-        self.shards[hash.shard(SHARDS)].lock()
     }
 }
 
-/// An account's parts after a transaction, deletion taken into account.
-struct InfoAfter<'a> {
-    info: &'a AccountInfo,
-    exists: bool,
+impl PartSet {
+    const fn of(balance: bool, nonce: bool, exists: bool, code: bool) -> Self {
+        Self(balance as u8 | (nonce as u8) << 1 | (exists as u8) << 2 | (code as u8) << 3)
+    }
+
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a part is in the set that is compared by value, as all but the balance are.
+    const fn beyond_balance(self) -> bool {
+        self.0 > 1
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
-impl<'a> InfoAfter<'a> {
-    fn of(account: &'a Account) -> Self {
+impl AccountOverlay {
+    const fn parts(&self) -> PartSet {
+        let (nonce, exists) = (self.nonce.is_some(), self.exists.is_some());
+        PartSet::of(self.balance.is_some(), nonce, exists, self.code.is_some())
+    }
+
+    /// Takes over the parts that no later writer has given.
+    fn add(&mut self, writer: Writer, parts: &Parts) {
+        if parts.set().beyond_balance() && self.latest.is_none() {
+            self.latest = Some(writer);
+        }
+        self.balance = self.balance.or(parts.balance);
+        self.nonce = self.nonce.or(parts.nonce);
+        self.exists = self.exists.or(parts.exists);
+        if self.code.is_none() {
+            self.code.clone_from(&parts.code);
+        }
+    }
+}
+
+impl Parts {
+    /// What a transaction changed of an account it touched.
+    fn changed(account: &Account) -> Self {
         // EIP-161 deletes what is touched and empty; before it, the journal has unmarked or created
         // such accounts, so that the rule is the same for all forks.
         let deleted = account.is_selfdestructed() || (account.is_empty() && !account.is_created());
-        Self { info: &account.info, exists: !deleted }
-    }
-
-    fn differs(&self, before: &AccountInfo, account: &Account) -> bool {
-        self.exists == account.is_loaded_as_not_existing()
-            || self.info.balance != before.balance
-            || self.info.nonce != before.nonce
-            || self.info.code_hash != before.code_hash
-    }
-
-    fn insert(
-        &self,
-        versions: &mut AccountVersions,
-        writer: Writer,
-        before: &AccountInfo,
-        account: &Account,
-    ) {
-        if self.exists == account.is_loaded_as_not_existing() || account.is_created() {
-            versions.exists.insert(writer, self.exists);
-        }
+        let existed = !account.is_loaded_as_not_existing();
         let gone = AccountInfo::default();
-        let info = if self.exists { self.info } else { &gone };
-        if info.balance != before.balance {
-            versions.balance.insert(writer, info.balance);
+        let before = account.original_info();
+        let after = if deleted { &gone } else { &account.info };
+        let code = || Box::new((after.code_hash, after.code.clone()));
+        Self {
+            balance: (after.balance != before.balance).then_some(after.balance),
+            nonce: (after.nonce != before.nonce).then_some(after.nonce),
+            exists: (existed == deleted).then_some(!deleted),
+            code: (after.code_hash != before.code_hash).then(code),
         }
-        if info.nonce != before.nonce {
-            versions.nonce.insert(writer, info.nonce);
+    }
+
+    const fn set(&self) -> PartSet {
+        let (nonce, exists) = (self.nonce.is_some(), self.exists.is_some());
+        PartSet::of(self.balance.is_some(), nonce, exists, self.code.is_some())
+    }
+}
+
+/// Hash tables behind locks of their own. Tables take hashes that are computed already and
+/// compare keys in full.
+#[derive(Debug)]
+struct Shards<T>(Box<[CachePadded<Mutex<HashTable<(u64, T)>>>]>);
+
+impl<T> Shards<T> {
+    fn new() -> Self {
+        Self((0..SHARDS).map(|_| CachePadded::new(Mutex::new(HashTable::new()))).collect())
+    }
+
+    fn lock(&self, hash: u64) -> Shard<'_, T> {
+        Shard { hash, table: self.0[(hash >> 26) as usize % SHARDS].lock() }
+    }
+}
+
+/// A locked table, looked into under one hash.
+struct Shard<'a, T> {
+    hash: u64,
+    table: MutexGuard<'a, HashTable<(u64, T)>>,
+}
+
+impl<T> Shard<'_, T> {
+    fn find(&self, same: impl Fn(&T) -> bool) -> Option<&T> {
+        self.table.find(self.hash, |(_, entry)| same(entry)).map(|(_, entry)| entry)
+    }
+
+    fn find_mut(&mut self, same: impl Fn(&T) -> bool) -> Option<&mut T> {
+        self.table.find_mut(self.hash, |(_, entry)| same(entry)).map(|(_, entry)| entry)
+    }
+
+    fn find_or_insert(&mut self, same: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {
+        let entry = self.table.entry(self.hash, |(_, e)| same(e), |(hash, _)| *hash);
+        &mut entry.or_insert_with(|| (self.hash, new())).into_mut().1
+    }
+}
+
+/// Sets a writer's value in a list that is in ascending order of writer.
+fn insert_sorted<T>(list: &mut SmallVec<[(Writer, T); 1]>, writer: Writer, value: T) {
+    match list.iter().rposition(|(existing, _)| *existing <= writer) {
+        Some(at) if list[at].0 == writer => list[at].1 = value,
+        Some(at) => list.insert(at + 1, (writer, value)),
+        None => list.insert(0, (writer, value)),
+    }
+}
+
+impl AccountVersions {
+    const fn new(address: Address) -> Self {
+        let parts = SmallVec::new_const();
+        Self { address, parts, resets: Vec::new(), ever_changed: PartSet(0) }
+    }
+
+    fn insert(&mut self, writer: Writer, parts: Parts, reset: bool) {
+        self.ever_changed = self.ever_changed.with(parts.set());
+        insert_sorted(&mut self.parts, writer, parts);
+        if reset && !self.resets.contains(&writer) {
+            let at = self.resets.partition_point(|existing| *existing < writer);
+            self.resets.insert(at, writer);
         }
-        if info.code_hash != before.code_hash {
-            versions.code.insert(writer, (info.code_hash, info.code.clone()));
-        }
+    }
+}
+
+impl SlotVersions {
+    const fn new(address: Address, slot: U256) -> Self {
+        Self { address, slot, values: SmallVec::new_const() }
+    }
+
+    fn is(&self, address: &Address, slot: &U256) -> bool {
+        self.slot == *slot && self.address == *address
     }
 }

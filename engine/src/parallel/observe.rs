@@ -43,12 +43,6 @@ pub trait SpeculativeEvmFactory:
     /// The EVM that runs ahead.
     type Speculative: Evm<DB = View, Tx = Self::Tx, HaltReason = Self::HaltReason>;
 
-    /// Whether balances may be compared by use rather than by value under these rules.
-    ///
-    /// Before EIP-161 an empty account and none are two things, and the journal tells them apart by
-    /// balance when a transaction ends; there, every balance counts as observed.
-    fn balances_commute(env: &EvmEnv<Self::Spec, Self::BlockEnv>) -> bool;
-
     /// Creates the EVM that runs ahead.
     fn create_speculative(
         &self,
@@ -61,6 +55,9 @@ pub trait SpeculativeEvmFactory:
     /// side.
     fn sender(tx: &Self::Tx) -> Option<(Address, u64)>;
 
+    /// The account that a transaction calls, a hint on what it collides with.
+    fn target(tx: &Self::Tx) -> Option<Address>;
+
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
@@ -68,10 +65,6 @@ pub trait SpeculativeEvmFactory:
 
 impl SpeculativeEvmFactory for EthEvmFactory {
     type Speculative = EthEvm<View, NoOpInspector, PrecompilesMap>;
-
-    fn balances_commute(env: &EvmEnv) -> bool {
-        env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON)
-    }
 
     fn create_speculative(&self, view: View, env: EvmEnv) -> Self::Speculative {
         let spec = env.cfg_env.spec;
@@ -88,6 +81,10 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn sender(tx: &TxEnv) -> Option<(Address, u64)> {
         Some((tx.caller, tx.nonce))
+    }
+
+    fn target(tx: &TxEnv) -> Option<Address> {
+        tx.kind.to().copied()
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {

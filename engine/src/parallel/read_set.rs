@@ -19,6 +19,8 @@ pub(super) struct AccountRead {
     /// The least that was left after a withdrawal, over all withdrawals: a balance that is lower
     /// by no more than this would have served as well. `U256::MAX` if nothing was withdrawn.
     pub(super) slack: U256,
+    /// The committed balance, once known, where it differs from the one read.
+    pub(super) correction: Option<U256>,
 }
 
 /// A slot as an incarnation read it.
@@ -53,18 +55,28 @@ impl ReadSet {
     pub(super) fn account_mut(&mut self, address: &Address) -> Option<&mut AccountRead> {
         self.accounts.iter_mut().find(|read| read.address == *address)
     }
+}
 
+impl ReadSet {
+    /// An empty read set with room for what most transactions read.
+    pub(super) fn with_room() -> Self {
+        let (accounts, slots) = (Vec::with_capacity(8), Vec::new());
+        Self { accounts, slots, all_balances_observed: false }
+    }
+}
+
+impl AccountRead {
     /// Whether the incarnation would have run the same, balances apart, had it read this balance.
-    pub(super) fn balance_suffices(&self, read: &AccountRead, balance: U256) -> bool {
-        if balance == read.balance {
+    pub(super) fn balance_suffices(&self, all_observed: bool, balance: U256) -> bool {
+        if balance == self.balance {
             return true;
         }
-        let exact = self.all_balances_observed || read.balance_observed;
-        let small = balance < EXACT_FROM && read.balance < EXACT_FROM;
+        let exact = all_observed || self.balance_observed;
+        let small = balance < EXACT_FROM && self.balance < EXACT_FROM;
         // Whether an account is empty (EIP-161) shows in gas and code hashes: zero stays zero.
-        let same_class = balance.is_zero() == read.balance.is_zero();
+        let same_class = balance.is_zero() == self.balance.is_zero();
         let enough =
-            balance >= read.balance || read.slack.checked_sub(read.balance - balance).is_some();
+            balance >= self.balance || self.slack.checked_sub(self.balance - balance).is_some();
         !exact && small && same_class && enough
     }
 }

@@ -9,12 +9,19 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmEnv};
+use alloy_primitives::{Bloom, logs_bloom};
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx, Version};
-use revm::{context::result::ResultAndState, state::EvmState};
+use revm::{
+    context::{Block, result::ResultAndState},
+    state::EvmState,
+};
 
 use super::{
-    mv_memory::{MvMemory, Writer, WrittenLocations},
+    hot::HotTargets,
+    location::Writer,
+    mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
     pool::Work,
     read_set::ReadSet,
@@ -30,25 +37,23 @@ const MAX_INCARNATIONS: u32 = 3;
 pub(super) struct Speculated<H> {
     pub(super) result: ResultAndState<H>,
     pub(super) reads: ReadSet,
+    /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
+    pub(super) bloom: Option<Box<Bloom>>,
 }
 
-/// Where a transaction's incarnations leave their results.
-#[derive(Debug)]
-struct Slot<H> {
-    /// The result of the latest incarnation; `None` if it gave none, as an invalid transaction.
-    speculated: Option<Speculated<H>>,
-    written: WrittenLocations,
-}
+/// Where a transaction's latest incarnation leaves its result: `None` if it gave none, as an
+/// invalid transaction.
+type Slot<H> = Mutex<Option<Box<Speculated<H>>>>;
 
 /// One block in flight.
 pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) shared: Arc<Shared>,
     factory: E,
     env: EvmEnv<E::Spec, E::BlockEnv>,
-    pub(super) txs: Vec<E::Tx>,
-    pub(super) balances_commute: bool,
-    slots: Box<[Mutex<Slot<E::HaltReason>>]>,
-    pub(super) counters: Counters,
+    pub(super) txs: Arc<[E::Tx]>,
+    slots: Box<[Slot<E::HaltReason>]>,
+    pub(super) counters: CachePadded<Counters>,
+    pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
 }
@@ -76,22 +81,21 @@ impl<E: SpeculativeEvmFactory> Session<E> {
     pub(super) fn new(
         factory: E,
         env: EvmEnv<E::Spec, E::BlockEnv>,
-        txs: Vec<E::Tx>,
+        txs: Arc<[E::Tx]>,
         prestate: Arc<dyn SharedPrestate>,
         pre_block: &[EvmState],
         workers: usize,
     ) -> Self {
         let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS);
-        let shared = Shared { memory: MvMemory::new(), scheduler, prestate };
+        let memory = MvMemory::new(txs.len(), env.block_env.beneficiary());
         for state in pre_block {
-            shared.memory.publish(Writer::PRE_BLOCK, state);
+            memory.publish(Writer::PRE_BLOCK, state);
         }
-        let empty = || Slot { speculated: None, written: WrittenLocations::default() };
-        let slots = txs.iter().map(|_| Mutex::new(empty())).collect();
-        let balances_commute = E::balances_commute(&env);
-        let shared = Arc::new(shared);
-        let counters = Counters::default();
-        Self { shared, factory, env, txs, balances_commute, slots, counters, workers }
+        let shared = Arc::new(Shared { memory, scheduler, prestate });
+        let slots = txs.iter().map(|_| Mutex::new(None)).collect();
+        let counters = CachePadded::default();
+        let hot = HotTargets::default();
+        Self { shared, factory, env, txs, slots, counters, hot, workers }
     }
 
     pub(super) fn scheduler(&self) -> &Scheduler {
@@ -102,23 +106,35 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.workers
     }
 
-    /// Makes a transaction's writes visible to higher ones, in place of its earlier incarnation's.
+    /// Makes a transaction's writes visible to higher ones.
     pub(super) fn publish(&self, index: TxIdx, state: &EvmState) {
-        let writer = Writer::transaction(index);
-        let mut slot = self.slots[index].lock();
-        self.shared.memory.retract(writer, &slot.written);
-        slot.written = self.shared.memory.publish(writer, state);
+        self.shared.memory.publish(Writer::transaction(index), state);
+    }
+
+    /// The closest lower transaction to the same target that has not executed, if the target's
+    /// transactions have shown to rest on one another.
+    fn likely_dependency(&self, index: TxIdx) -> Option<TxIdx> {
+        let target = E::target(&self.txs[index])?;
+        if !self.hot.contains(&target) {
+            return None;
+        }
+        let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
+        let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
+        same.find(|lower| self.scheduler().is_estimate(*lower))
     }
 
     /// Takes the result of the latest incarnation.
-    pub(super) fn take(&self, index: TxIdx) -> Option<Speculated<E::HaltReason>> {
-        self.slots[index].lock().speculated.take()
+    pub(super) fn take(&self, index: TxIdx) -> Option<Box<Speculated<E::HaltReason>>> {
+        self.slots[index].lock().take()
     }
 
-    fn store(&self, index: TxIdx, speculated: Option<Speculated<E::HaltReason>>) {
-        self.slots[index].lock().speculated = speculated;
+    fn store(&self, index: TxIdx, speculated: Option<Box<Speculated<E::HaltReason>>>) {
+        *self.slots[index].lock() = speculated;
     }
 }
+
+/// How far back a likely dependency is looked for.
+const LOOK_BACK: usize = 128;
 
 impl<E: SpeculativeEvmFactory> Work for Session<E> {
     fn work(&self) {
@@ -155,7 +171,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
     pub(super) fn run(&mut self, session: &Session<E>, version: Version) {
-        session.counters.count_execution();
         // A panic inside an EVM must not leave the committer waiting for a result that never comes:
         // the committer then runs the transaction itself and panics as serial execution would.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
@@ -169,11 +184,13 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
     fn execute(&mut self, session: &Session<E>, version: Version) {
         let index = version.index;
         let tx = &session.txs[index];
+        if let Some(dependency) = session.likely_dependency(index) {
+            session.scheduler().postpone(version, dependency);
+            return;
+        }
+        session.counters.count_execution();
         self.evm.db_mut().begin(index, E::sender(tx));
         let result = self.evm.transact_raw(tx.clone());
-        if !session.balances_commute {
-            self.evm.db_mut().observe_all_balances();
-        }
         E::after_transaction(tx, &mut self.evm);
         let (reads, failure) = self.evm.db_mut().finish();
         match (result, failure) {
@@ -181,16 +198,23 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
                 session.counters.count_abort(0);
                 session.scheduler().wait_for(version, dependency);
             }
-            (Ok(result), None) => Self::deliver(session, version, Speculated { result, reads }),
+            (Ok(result), None) => {
+                let bloom = Self::bloom(&result);
+                Self::deliver(session, version, Box::new(Speculated { result, reads, bloom }));
+            }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
-                session.publish(index, &EvmState::default());
                 session.store(index, None);
                 session.scheduler().finish(version);
             }
         }
     }
 
-    fn deliver(session: &Session<E>, version: Version, speculated: Speculated<E::HaltReason>) {
+    fn bloom(result: &ResultAndState<E::HaltReason>) -> Option<Box<Bloom>> {
+        let logs = result.result.logs();
+        (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
+    }
+
+    fn deliver(session: &Session<E>, version: Version, speculated: Box<Speculated<E::HaltReason>>) {
         let index = version.index;
         if !still_reads_the_same(&session.shared.memory, index, &speculated.reads) {
             session.counters.count_abort(speculated.result.result.tx_gas_used());

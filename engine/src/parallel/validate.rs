@@ -12,7 +12,8 @@ use pleach_scheduler::TxIdx;
 use revm::state::{AccountInfo, EvmState};
 
 use super::{
-    mv_memory::{MvMemory, Writer},
+    location::Writer,
+    mv_memory::MvMemory,
     read_set::{AccountRead, ReadSet, SlotRead},
 };
 
@@ -27,46 +28,35 @@ pub enum Validation {
     Everything,
 }
 
-/// A balance that the committed state knows better than the incarnation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Correction {
-    read: usize,
-    committed: U256,
-}
-
-/// What an incarnation read agrees with the committed state, balances in need of correction apart.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    corrections: Vec<Correction>,
-}
-
-/// Compares what an incarnation read with the committed state. `None` if it differs, or if the
-/// database fails, in which case running the transaction on it says how.
+/// Compares what an incarnation read with the committed state, and notes in the read set which
+/// balances are in need of correction. False if they differ, or if the database fails, in which
+/// case running the transaction on it says how.
 pub(super) fn validate<DB: Database>(
     db: &mut DB,
     memory: &MvMemory,
-    reads: &ReadSet,
+    index: TxIdx,
+    reads: &mut ReadSet,
     validation: Validation,
-) -> Option<Verdict> {
+) -> bool {
     let everything = validation == Validation::Everything;
     for read in &reads.slots {
-        let written = everything || memory.slot_written(read.account_hash, read.hash);
+        let written = everything || memory.slot_written(read.account_hash, read.hash, index);
         if written && !slot_holds(db, read) {
-            return None;
+            return false;
         }
     }
-    let mut corrections = Vec::new();
-    for (at, read) in reads.accounts.iter().enumerate() {
-        if !everything && !memory.info_written(read.hash) {
+    let all_observed = reads.all_balances_observed;
+    for read in &mut reads.accounts {
+        if !everything && !memory.info_written(read.hash, index) {
             continue;
         }
-        let info = db.basic(read.address).ok()?;
-        let committed = account_holds(reads, read, info.as_ref())?;
-        if committed != read.balance {
-            corrections.push(Correction { read: at, committed });
-        }
+        let Ok(info) = db.basic(read.address) else { return false };
+        let Some(committed) = account_holds(all_observed, read, info.as_ref()) else {
+            return false;
+        };
+        read.correction = (committed != read.balance).then_some(committed);
     }
-    Some(Verdict { corrections })
+    true
 }
 
 fn slot_holds<DB: Database>(db: &mut DB, read: &SlotRead) -> bool {
@@ -74,63 +64,66 @@ fn slot_holds<DB: Database>(db: &mut DB, read: &SlotRead) -> bool {
 }
 
 /// The committed balance, if the read stands.
-fn account_holds(reads: &ReadSet, read: &AccountRead, info: Option<&AccountInfo>) -> Option<U256> {
+fn account_holds(
+    all_observed: bool,
+    read: &AccountRead,
+    info: Option<&AccountInfo>,
+) -> Option<U256> {
     let exists = info.is_some();
     let absent = AccountInfo::default();
     let info = info.unwrap_or(&absent);
     let same = exists == read.exists
         && info.nonce == read.nonce
         && info.code_hash == read.code_hash
-        && reads.balance_suffices(read, info.balance);
+        && read.balance_suffices(all_observed, info.balance);
     same.then_some(info.balance)
 }
 
-impl Verdict {
-    /// Rewrites balances in the result: what the transaction added to or took from the balance it
-    /// read, it adds to or takes from the committed one.
-    pub(super) fn correct(
-        &self,
-        reads: &ReadSet,
-        state: &mut EvmState,
-        index: TxIdx,
-        memory: &MvMemory,
-    ) {
-        for correction in &self.corrections {
-            let read = &reads.accounts[correction.read];
-            let Some(account) = state.get_mut(&read.address) else { continue };
-            let change = account.info.balance.wrapping_sub(read.balance);
-            if account.is_touched() {
-                account.info.balance = correction.committed.wrapping_add(change);
-                account.original_info_mut().balance = correction.committed;
-                if !change.is_zero() {
-                    let writer = Writer::transaction(index);
-                    memory.correct_balance(writer, &read.address, account.info.balance);
-                }
-            } else {
-                account.info.balance = correction.committed;
-                account.original_info_mut().balance = correction.committed;
-            }
+/// Rewrites balances in a result: what the transaction added to or took from the balance it read,
+/// it adds to or takes from the committed one. False if an account would then be empty
+/// that was not, or the other way round: emptiness is for the EVM to judge, not for this.
+pub(super) fn correct_balances(
+    reads: &ReadSet,
+    state: &mut EvmState,
+    index: TxIdx,
+    memory: &MvMemory,
+) -> bool {
+    let corrections = reads.accounts.iter().filter_map(|read| Some((read, read.correction?)));
+    for (read, committed) in corrections {
+        let Some(account) = state.get_mut(&read.address) else { continue };
+        let change = account.info.balance.wrapping_sub(read.balance);
+        let was_empty = account.is_empty();
+        account.info.balance = committed.wrapping_add(change);
+        account.original_info_mut().balance = committed;
+        if account.is_empty() != was_empty {
+            return false;
+        }
+        if account.is_touched() && !change.is_zero() {
+            let writer = Writer::transaction(index);
+            memory.correct_balance(writer, &read.address, account.info.balance);
         }
     }
+    true
 }
 
 /// Whether an incarnation that has just ended would still read the same from the multi-version
 /// memory. Cheaper than finding out at its turn; may be wrong both ways, which only costs time.
 pub(super) fn still_reads_the_same(memory: &MvMemory, index: TxIdx, reads: &ReadSet) -> bool {
+    let all_observed = reads.all_balances_observed;
     let slot_same = |read: &SlotRead| {
-        if !memory.slot_written(read.account_hash, read.hash) {
+        if !memory.slot_written(read.account_hash, read.hash, index) {
             return true;
         }
-        let now = memory.slot(read.account_hash, &read.address, &read.slot, index);
+        let now = memory.slot((read.account_hash, read.hash), &read.address, &read.slot, index);
         now.is_none_or(|(_, value)| value == read.value)
     };
     let account_same = |read: &AccountRead| {
-        if !memory.info_written(read.hash) {
+        if !memory.info_written(read.hash, index) {
             return true;
         }
         let now = memory.account(read.hash, &read.address, index);
-        now.code.is_none_or(|(code_hash, _)| code_hash == read.code_hash)
-            && now.balance.is_none_or(|balance| reads.balance_suffices(read, balance))
+        now.code.is_none_or(|code| code.0 == read.code_hash)
+            && now.balance.is_none_or(|now| read.balance_suffices(all_observed, now))
     };
     reads.slots.iter().all(slot_same) && reads.accounts.iter().all(account_same)
 }

@@ -10,7 +10,8 @@ use revm::{
 };
 
 use super::{
-    mv_memory::{MvMemory, Writer},
+    location::{AccountHash, Writer},
+    mv_memory::MvMemory,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
@@ -91,7 +92,7 @@ impl View {
     pub(super) fn begin(&mut self, index: TxIdx, sender: Option<(Address, u64)>) {
         self.index = index;
         self.sender = sender;
-        self.reads = ReadSet::default();
+        self.reads = ReadSet::with_room();
         self.failure = None;
     }
 
@@ -145,19 +146,20 @@ impl View {
         }
     }
 
-    fn record(&mut self, address: Address, exists: bool, info: &AccountInfo) {
+    fn record(&mut self, address: Address, hash: AccountHash, exists: bool, info: &AccountInfo) {
         if info.balance >= EXACT_FROM {
             self.observe_all_balances();
         }
         self.reads.accounts.push(AccountRead {
             address,
-            hash: self.shared.memory.account_hash(&address),
+            hash,
             exists,
             balance: info.balance,
             nonce: info.nonce,
             code_hash: info.code_hash,
             balance_observed: false,
             slack: U256::MAX,
+            correction: None,
         });
     }
 }
@@ -166,28 +168,27 @@ impl Database for View {
     type Error = ViewError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
-        let shared = Arc::clone(&self.shared);
-        let Some(before) = shared.prestate.basic(address) else {
+        let Some(before) = self.shared.prestate.basic(address) else {
             return self.fail(ViewError::Prestate);
         };
         let mut exists = before.is_some();
         let mut info = before.unwrap_or_default();
-        let hash = shared.memory.account_hash(&address);
-        if shared.memory.info_written(hash) {
-            let overlay = shared.memory.account(hash, &address, self.index);
-            self.check_estimate(overlay.latest)?;
+        let memory = &self.shared.memory;
+        let hash = memory.account_hash(&address);
+        if memory.info_written(hash, self.index) {
+            let overlay = memory.account(hash, &address, self.index);
             exists = overlay.exists.unwrap_or(exists);
             info.balance = overlay.balance.unwrap_or(info.balance);
             info.nonce = overlay.nonce.unwrap_or(info.nonce);
-            if let Some((code_hash, code)) = overlay.code {
-                info.code_hash = code_hash;
-                info.code = code;
+            if let Some(code) = overlay.code {
+                (info.code_hash, info.code) = *code;
             }
+            self.check_estimate(overlay.latest)?;
         }
         if let Some((_, nonce)) = self.sender.filter(|(sender, _)| *sender == address && exists) {
             info.nonce = nonce;
         }
-        self.record(address, exists, &info);
+        self.record(address, hash, exists, &info);
         Ok(exists.then_some(info))
     }
 
@@ -202,11 +203,11 @@ impl Database for View {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewError> {
-        let shared = Arc::clone(&self.shared);
-        let account_hash = shared.memory.account_hash(&address);
-        let hash = shared.memory.slot_hash(account_hash, &slot);
-        let written = match shared.memory.slot_written(account_hash, hash) {
-            true => shared.memory.slot(account_hash, &address, &slot, self.index),
+        let memory = &self.shared.memory;
+        let account_hash = memory.account_hash(&address);
+        let hash = memory.slot_hash(account_hash, &slot);
+        let written = match memory.slot_written(account_hash, hash, self.index) {
+            true => memory.slot((account_hash, hash), &address, &slot, self.index),
             false => None,
         };
         let value = match written {
@@ -214,7 +215,7 @@ impl Database for View {
                 self.check_estimate(Some(writer))?;
                 value
             }
-            None => match shared.prestate.storage(address, slot) {
+            None => match self.shared.prestate.storage(address, slot) {
                 Some(value) => value,
                 None => return self.fail(ViewError::Prestate),
             },

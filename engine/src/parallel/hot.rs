@@ -1,0 +1,67 @@
+//! Learning, within a block, which targets make transactions collide.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alloy_primitives::Address;
+use foldhash::fast::RandomState;
+use parking_lot::RwLock;
+use std::collections::{HashMap, HashSet};
+
+/// Targets whose transactions mostly rest on one another: running two at once is wasted work.
+///
+/// The committer learns; workers ask before they start. A target that is wrongly held to be hot, or
+/// not, costs time and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct HotTargets {
+    any: AtomicBool,
+    targets: RwLock<HashSet<Address, RandomState>>,
+}
+
+/// The committer's count of what became of a target's transactions.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    by_target: HashMap<Address, Tally, RandomState>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    stood: u32,
+    aborted: u32,
+}
+
+impl Tally {
+    /// At least two aborts, and at least one for every two results that stood.
+    const fn is_hot(self) -> bool {
+        self.aborted >= 2 && self.aborted * 2 >= self.stood
+    }
+}
+
+impl HotTargets {
+    pub(super) fn contains(&self, target: &Address) -> bool {
+        // Relaxed: missing a target that has just been added costs one run too many.
+        self.any.load(Ordering::Relaxed) && self.targets.read().contains(target)
+    }
+
+    fn insert(&self, target: Address) {
+        self.targets.write().insert(target);
+        self.any.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Record {
+    pub(super) fn stood(&mut self, target: Option<Address>) {
+        // Most targets never abort: only those that did are counted at all.
+        if let Some(tally) = target.and_then(|target| self.by_target.get_mut(&target)) {
+            tally.stood += 1;
+        }
+    }
+
+    pub(super) fn aborted(&mut self, target: Option<Address>, hot: &HotTargets) {
+        let Some(target) = target else { return };
+        let tally = self.by_target.entry(target).or_default();
+        tally.aborted += 1;
+        if tally.is_hot() {
+            hot.insert(target);
+        }
+    }
+}
