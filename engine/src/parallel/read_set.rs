@@ -12,6 +12,8 @@ pub(super) struct AccountRead {
     pub(super) exists: bool,
     pub(super) balance: U256,
     pub(super) nonce: u64,
+    /// Whether the nonce is the one that the sender must have, and not the one that was found.
+    pub(super) nonce_assumed: bool,
     pub(super) code_hash: B256,
     /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
     /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
