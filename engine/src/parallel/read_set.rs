@@ -12,6 +12,8 @@ pub(super) struct AccountRead {
     pub(super) exists: bool,
     pub(super) balance: U256,
     pub(super) nonce: u64,
+    /// Whether the nonce is the one that the sender must have, and not the one that was found.
+    pub(super) nonce_assumed: bool,
     pub(super) code_hash: B256,
     /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
     /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
@@ -42,11 +44,14 @@ pub(super) struct ReadSet {
     pub(super) all_balances_observed: bool,
 }
 
-/// Balances from here on are compared exactly, so that no sum in a tracked transfer can overflow
-/// with one starting balance and not with another.
-const EXACT_FROM: U256 = U256::from_limbs([0, 0, 0, 1 << 62]);
-/// Amounts from here on make every balance of the transaction exact, for the same reason.
-pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 0, 1 << 60]);
+/// Balances from here on are compared exactly, and make every balance of the transaction exact: no
+/// sum in a tracked transfer can overflow with one starting balance and not with another, and
+/// where a transfer does overflow, the EVM has drawn on the payer before it notices.
+pub(super) const EXACT_FROM: U256 = U256::from_limbs([0, 0, 0, 1 << 62]);
+/// Amounts from here on make every balance of the transaction exact, for the same reason: of smaller
+/// ones, no transaction can make enough payments to lift a balance from below [`EXACT_FROM`] over
+/// 2^256. There never are so many wei.
+pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 1, 0]);
 
 impl ReadSet {
     pub(super) fn account_mut(&mut self, address: &Address) -> Option<&mut AccountRead> {

@@ -47,7 +47,8 @@ pub(super) fn validate<DB: Database>(
     }
     let all_observed = reads.all_balances_observed;
     for read in &mut reads.accounts {
-        if !everything && !memory.info_written(read.hash, index) {
+        // What nobody has written stands as it was found, unless it was assumed rather than found.
+        if !everything && !read.nonce_assumed && !memory.info_written(read.hash, index) {
             continue;
         }
         let Ok(info) = db.basic(read.address) else { return false };

@@ -12,7 +12,7 @@ use revm::{
 use super::{
     location::{AccountHash, Writer},
     mv_memory::MvMemory,
-    read_set::{AccountRead, HUGE_AMOUNT, ReadSet, SlotRead},
+    read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
 
@@ -146,13 +146,24 @@ impl View {
         }
     }
 
-    fn record(&mut self, address: Address, hash: AccountHash, exists: bool, info: &AccountInfo) {
+    fn record(
+        &mut self,
+        address: Address,
+        hash: AccountHash,
+        exists: bool,
+        info: &AccountInfo,
+        nonce_assumed: bool,
+    ) {
+        if info.balance >= EXACT_FROM {
+            self.observe_all_balances();
+        }
         self.reads.accounts.push(AccountRead {
             address,
             hash,
             exists,
             balance: info.balance,
             nonce: info.nonce,
+            nonce_assumed,
             code_hash: info.code_hash,
             balance_observed: false,
             slack: U256::MAX,
@@ -182,10 +193,12 @@ impl Database for View {
             }
             self.check_estimate(overlay.latest)?;
         }
+        let found_nonce = info.nonce;
         if let Some((_, nonce)) = self.sender.filter(|(sender, _)| *sender == address && exists) {
             info.nonce = nonce;
         }
-        self.record(address, hash, exists, &info);
+        let assumed = info.nonce != found_nonce;
+        self.record(address, hash, exists, &info, assumed);
         Ok(exists.then_some(info))
     }
 
