@@ -85,7 +85,7 @@ fn fastest_micros(candidates: &[Candidate<'_>]) -> Vec<f64> {
     let mut fastest: Vec<_> = candidates.iter().map(|(_, call)| sample(call, 1)).collect();
     let calls: Vec<_> = fastest.iter().map(|once| 1 + (20.0 / once) as usize).collect();
     let (start, mut rounds) = (Instant::now(), 0);
-    while rounds < 5 || start.elapsed().as_millis() < 100 * candidates.len() as u128 {
+    while rounds < 20 || start.elapsed().as_millis() < 100 * candidates.len() as u128 {
         for (index, (_, call)) in candidates.iter().enumerate() {
             fastest[index] = fastest[index].min(sample(call, calls[index]));
         }

@@ -12,7 +12,7 @@ fn known_answers(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     while let (Some(len), Some(msg), Some(md)) = (fields.next(), fields.next(), fields.next()) {
         assert_eq!((len.0, msg.0, md.0), ("Len", "Msg", "MD"));
         let bits: usize = len.1.trim().parse().expect("Len is a number");
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             continue;
         }
         let mut message = hex::decode(msg.1.trim()).expect("Msg is hex");
