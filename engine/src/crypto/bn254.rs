@@ -6,7 +6,7 @@
 
 use ark_bn254::{Fq, Fr, G1Affine};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{BigInteger, PrimeField};
+use ark_ff::{BigInteger, PrimeField, Zero};
 use revm::precompile::PrecompileHalt;
 
 /// `scalar` times `point`: x and y of 32 bytes each, a scalar of 32 bytes that need not be below
@@ -32,7 +32,6 @@ fn read_coordinate(bytes: &[u8]) -> Result<Fq, PrecompileHalt> {
 }
 
 fn read_point(x: Fq, y: Fq) -> Result<G1Affine, PrecompileHalt> {
-    use ark_ff::Zero;
     if x.is_zero() && y.is_zero() {
         return Ok(G1Affine::identity());
     }
