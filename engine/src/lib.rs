@@ -2,6 +2,7 @@
 
 mod block;
 mod chain;
+pub mod crypto;
 mod engine;
 mod error;
 mod output;

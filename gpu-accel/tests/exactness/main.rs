@@ -1,0 +1,5 @@
+//! Answers are exact and in order: against known answers and an independent implementation.
+
+mod common;
+mod keccak;
+mod recovery;
