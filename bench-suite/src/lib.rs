@@ -1,1 +1,5 @@
 //! The library behind the `pleach` command: inputs, workloads, runners and reports.
+
+pub mod cli;
+pub mod input;
+pub mod replay;
