@@ -17,8 +17,8 @@ pub struct BlockFile {
     pub named: bool,
 }
 
-/// All files behind a path: a file stands for itself, a folder for every `.json` and `.json.gz` file
-/// in any depth, in the order of their paths.
+/// All files behind a path: a file stands for itself, a folder for every `.json` and `.json.gz`
+/// file in any depth, in the order of their paths.
 ///
 /// Symbolic links to folders are not followed, so a walk always ends.
 pub fn find(path: &Path) -> Vec<Result<BlockFile, InputError>> {

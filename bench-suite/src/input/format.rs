@@ -1,8 +1,8 @@
 //! The two JSON formats of blocks: with a full witness, and with a flat prestate.
 //!
 //! Both have `network`, `number`, `hash` and `block` (RLP of the whole block, in hex). A witness
-//! block adds `pre_state_root` and `witness`, the answer of `debug_executionWitness`; a flat one adds
-//! `accounts` and `codes`. Either may give `block_hashes`, by number, for `BLOCKHASH`.
+//! block adds `pre_state_root` and `witness`, the answer of `debug_executionWitness`; a flat one
+//! adds `accounts` and `codes`. Either may give `block_hashes`, by number, for `BLOCKHASH`.
 
 use std::{
     collections::BTreeMap,
@@ -56,8 +56,8 @@ fn is_gzip(reader: &mut impl io::BufRead) -> io::Result<bool> {
     Ok(reader.fill_buf()?.starts_with(&[0x1f, 0x8b]))
 }
 
-/// Whether JSON is a block: an object with the fields that both formats have. Text that is no JSON is
-/// an error, in a folder too: it may be a block that was damaged.
+/// Whether JSON is a block: an object with the fields that both formats have. Text that is no JSON
+/// is an error, in a folder too: it may be a block that was damaged.
 fn looks_like_block(text: &[u8]) -> Result<bool, InputErrorKind> {
     match serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) {
         Ok(fields) => Ok(["network", "block"].iter().all(|name| fields.contains_key(*name))),
@@ -110,7 +110,7 @@ fn parse(text: &[u8], origin: String) -> Result<BlockInput, InputErrorKind> {
     agree("hash", json.hash, block.header.hash_slow())?;
     agree("number", json.number, block.header.number)?;
     let prestate = prestate(json, &block)?;
-    Ok(BlockInput { origin, chain, block, prestate })
+    Ok(BlockInput { origin, workload: None, chain, block, prestate })
 }
 
 fn agree<T: PartialEq + ToString>(

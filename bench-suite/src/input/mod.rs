@@ -19,8 +19,10 @@ pub use format::read;
 /// A block, the rules it is executed under, and the state before it.
 #[derive(Debug)]
 pub struct BlockInput {
-    /// Where the block comes from: its file, or the name of a built-in workload.
+    /// The file that the block comes from; `built in` if there is none.
     pub origin: String,
+    /// The name of the built-in workload, if it is one.
+    pub workload: Option<&'static str>,
     /// The rules of the block's chain.
     pub chain: Arc<ChainSpec>,
     /// The block, decoded.

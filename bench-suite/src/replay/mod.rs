@@ -1,8 +1,8 @@
 //! `pleach replay`: blocks in, the same bits out, serially and in parallel, and what each took.
 //!
 //! Each block takes the same way: its file is read, its senders are recovered, its prestate is
-//! brought flat into memory, one untimed run of each kind gives the outputs that are checked against
-//! the header and with each other, and then the timed runs take turns. The fields of
+//! brought flat into memory, one untimed run of each kind gives the outputs that are checked
+//! against the header and with each other, and then the timed runs take turns. The fields of
 //! [`BlockReport`] and [`Summary`] are those of the JSON that `--json` prints.
 
 mod args;
@@ -28,7 +28,7 @@ pub use summary::Summary;
 
 use crate::{
     cli::EXIT_NOT_OK,
-    input::{self, BlockFile, InputError, InputErrorKind},
+    input::{self, BlockFile, BlockInput, InputError, InputErrorKind},
 };
 use output::Output;
 use runner::Runner;
@@ -58,15 +58,16 @@ impl Replay {
     fn run(args: &ReplayArgs) -> io::Result<bool> {
         // What a process loads once, such as the KZG setup, is loaded by the untimed runs that go
         // before every timed one; whatever must be installed before the first run belongs here.
+        let builtin = if args.paths.is_empty() { input::builtin(args.seed) } else { Vec::new() };
         let found: Vec<_> = args.paths.iter().map(|path| (path, input::find(path))).collect();
-        let items = found.iter().map(|(_, files)| files.len()).sum();
+        let items = builtin.len() + found.iter().map(|(_, files)| files.len()).sum::<usize>();
         let mut replay = Self {
             runner: Runner::new(args),
             output: Output::start(args.json, items)?,
             tally: Tally::default(),
         };
         if args.paths.is_empty() {
-            replay.builtin(args.seed)?;
+            replay.builtin(builtin)?;
         }
         for (path, files) in found {
             replay.path(path, files)?;
@@ -75,8 +76,7 @@ impl Replay {
         Ok(replay.tally.all_ok())
     }
 
-    fn builtin(&mut self, seed: u64) -> io::Result<()> {
-        let inputs = input::builtin(seed);
+    fn builtin(&mut self, inputs: Vec<BlockInput>) -> io::Result<()> {
         if inputs.is_empty() {
             let error = "this build has no built-in blocks: give a PATH".to_owned();
             return self.report(&BlockReport::unreadable("built-in blocks".to_owned(), error));
@@ -84,6 +84,7 @@ impl Replay {
         for input in inputs {
             let report = self.runner.replay(input);
             self.report(&report)?;
+            self.output.advance();
         }
         Ok(())
     }

@@ -34,8 +34,10 @@ impl Status {
 /// the block could not be read or the mode leaves it out, is null.
 #[derive(Debug, Clone, Serialize)]
 pub struct BlockReport {
-    /// The file, or the name of the built-in workload.
+    /// The file; `built in` if there is none.
     pub origin: String,
+    /// The name of the built-in workload, if it is one.
+    pub workload: Option<&'static str>,
     /// The chain's name.
     pub network: Option<String>,
     /// The block's number.
@@ -99,6 +101,7 @@ impl BlockReport {
     pub fn unreadable(origin: String, error: String) -> Self {
         Self {
             origin,
+            workload: None,
             network: None,
             number: None,
             hash: None,
@@ -127,6 +130,7 @@ impl BlockReport {
     pub(super) fn begin(input: &BlockInput) -> Self {
         let header = &input.block.header;
         Self {
+            workload: input.workload,
             network: Some(input.chain.name().to_owned()),
             number: Some(header.number),
             hash: Some(header.hash_slow()),

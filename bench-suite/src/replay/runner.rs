@@ -109,8 +109,8 @@ impl Runner {
         Ok(output.gas_used)
     }
 
-    /// Brings the prestate flat into memory, which for a witness takes one serial run that writes down
-    /// what it reads, and gets the oracle's output.
+    /// Brings the prestate flat into memory, which for a witness takes one serial run that writes
+    /// down what it reads, and gets the oracle's output.
     fn subject(
         &self,
         chain: Arc<ChainSpec>,
@@ -136,8 +136,8 @@ impl Runner {
         Ok(Subject { chain, block, prestate, oracle })
     }
 
-    /// One run of each kind that is not timed, for what is loaded on first use and for the output to
-    /// check. Both kinds must also agree on refusing the block.
+    /// One run of each kind that is not timed, for what is loaded on first use and for the output
+    /// to check. Both kinds must also agree on refusing the block.
     fn untimed(&self, subject: &mut Subject, checks: &mut Checks) -> Result<BlockOutput, Stop> {
         const NO_TWIN: &str = "--mode leaves out the execution to compare with";
         let parallel = self.mode.parallel().then(|| self.run_parallel(subject).0);
@@ -154,8 +154,9 @@ impl Runner {
         }
     }
 
-    /// The timed runs. Each repetition runs both kinds, and which goes first alternates, so that what
-    /// the machine does meanwhile hits both alike. Outputs are compared and freed off the clock.
+    /// The timed runs. Each repetition runs both kinds, and which goes first alternates, so that
+    /// what the machine does meanwhile hits both alike. Outputs are compared and freed off the
+    /// clock.
     fn take_turns(
         &self,
         subject: &Subject,

@@ -15,7 +15,8 @@ use pleach_state::FlatState;
 
 use super::stats::{median, milliseconds, timed};
 
-/// A round lasts at least this long, so that the threads run side by side and not one after another.
+/// A round lasts at least this long, so that the threads run side by side and not one after
+/// another.
 const ROUND_MS: f64 = 5.0;
 /// Short blocks are executed at most this often a round.
 const MAX_RUNS: f64 = 200.0;
@@ -47,7 +48,8 @@ pub(super) fn measure(
     }
     let rounds = if serial_ms > LONG_MS { 1 } else { ROUNDS };
     let runs = (ROUND_MS / serial_ms).ceil().clamp(1.0, MAX_RUNS) as usize;
-    // Copies are made before any thread starts: one that failed alone would leave the others waiting.
+    // Copies are made before any thread starts: one that failed alone would leave the others
+    // waiting.
     let copies = (0..threads).map(|_| Copy::of(chain, block, prestate));
     let copies = copies.collect::<Result<Vec<_>, _>>()?;
     let barrier = Barrier::new(threads);

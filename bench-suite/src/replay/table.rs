@@ -119,6 +119,9 @@ pub(super) fn warning(summary: &Summary) -> Option<String> {
 }
 
 fn name(report: &BlockReport) -> String {
+    if let Some(workload) = report.workload {
+        return workload.to_owned();
+    }
     match (&report.network, report.number) {
         (Some(network), Some(number)) => format!("{network} {number}"),
         _ => report.origin.clone(),

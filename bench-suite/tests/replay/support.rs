@@ -214,7 +214,8 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new(test: &str) -> Self {
-        // Tests run side by side, in threads of a process and in processes of a machine.
+        // Tests run side by side, in threads of a process and in processes of a machine. The
+        // counter orders nothing; it only never gives a number twice.
         static FOLDERS: AtomicUsize = AtomicUsize::new(0);
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("pleach-{test}-{}-{number}", std::process::id());
