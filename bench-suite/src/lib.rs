@@ -1,3 +1,6 @@
 //! The library behind the `pleach` command: inputs, workloads, runners and reports.
 
+pub mod cli;
+pub mod input;
+pub mod replay;
 pub mod workload;

@@ -1,6 +1,6 @@
 //! What can be wrong with a prestate.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{B256, Bytes};
 use revm::database_interface::DBErrorMarker;
 
 /// A prestate could not answer a read.
@@ -38,7 +38,7 @@ pub enum StateError {
         /// What was being read.
         what: String,
     },
-    /// A trie node or an account in it does not decode.
+    /// A trie node does not decode, or cannot stand where it stands.
     #[error("corrupt trie node {hash} ({reason}), raw bytes {raw}")]
     CorruptNode {
         /// Keccak-256 of the node's RLP.
@@ -48,11 +48,17 @@ pub enum StateError {
         /// The node's leading bytes, 64 at most.
         raw: Bytes,
     },
-    /// Storage was read of an account for which the prestate holds none although it should.
-    #[error("missing storage trie of account {address}: the witness is incomplete")]
-    MissingStorage {
-        /// The account.
-        address: Address,
+    /// A leaf of the trie does not hold what its place says.
+    #[error("corrupt {kind} under hashed key {key} ({reason}), raw bytes {raw}")]
+    CorruptLeaf {
+        /// `account` or `slot`.
+        kind: &'static str,
+        /// Keccak-256 of the address or slot.
+        key: B256,
+        /// What the decoder said.
+        reason: String,
+        /// The leaf's leading bytes, 64 at most.
+        raw: Bytes,
     },
     /// The state behind a wrapping prestate failed; the text is its own.
     #[error("the underlying state failed: {0}")]
@@ -60,3 +66,23 @@ pub enum StateError {
 }
 
 impl DBErrorMarker for StateError {}
+
+impl StateError {
+    pub(crate) fn corrupt_node(hash: B256, reason: String, rlp: &[u8]) -> Self {
+        Self::CorruptNode { hash, reason, raw: leading_bytes(rlp) }
+    }
+
+    pub(crate) fn corrupt_leaf(
+        kind: &'static str,
+        key: B256,
+        reason: alloy_rlp::Error,
+        value: &[u8],
+    ) -> Self {
+        Self::CorruptLeaf { kind, key, reason: reason.to_string(), raw: leading_bytes(value) }
+    }
+}
+
+/// Enough of some bytes to recognise them, so that no error grows with its input.
+fn leading_bytes(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(&bytes[..bytes.len().min(64)])
+}

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use foldhash::fast::RandomState;
 use revm::{DatabaseRef, bytecode::Bytecode, primitives::KECCAK_EMPTY, state::AccountInfo};
 
-use crate::StateError;
+use crate::{StateError, analysis::analyse};
 
 /// An account of a [`FlatState`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,9 +56,7 @@ impl FlatState {
     /// Bytes that begin like an EIP-7702 delegation without being one are kept as legacy code.
     pub fn insert_code(&mut self, code: Bytes) -> B256 {
         let hash = if code.is_empty() { KECCAK_EMPTY } else { keccak256(&code) };
-        let bytecode =
-            Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code));
-        self.codes.insert(hash, bytecode);
+        self.codes.insert(hash, analyse(code));
         hash
     }
 
@@ -70,6 +68,20 @@ impl FlatState {
     /// Adds the hash of an ancestor block, for `BLOCKHASH`.
     pub fn insert_block_hash(&mut self, number: u64, hash: B256) {
         self.block_hashes.insert(number, hash);
+    }
+
+    /// A copy that shares no memory with this one, not even bytecode, whose reference counts would
+    /// otherwise be contended between threads that each execute on a copy.
+    pub fn deep_clone(&self) -> Self {
+        let codes = self.codes.iter();
+        let codes = codes.map(|(hash, code)| {
+            (*hash, analyse(Bytes::copy_from_slice(code.original_byte_slice())))
+        });
+        Self {
+            accounts: self.accounts.clone(),
+            codes: codes.collect(),
+            block_hashes: self.block_hashes.clone(),
+        }
     }
 
     /// The account at an address, if it exists.

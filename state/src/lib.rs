@@ -6,8 +6,14 @@
 //! Ethereum's state trie that a block touches, as `debug_executionWitness` hands it out.
 //! [`Recorder`] turns any prestate into a flat one by writing down what a block reads.
 
+mod analysis;
 mod error;
 mod flat;
+mod recorder;
+mod trie;
+mod witness;
 
 pub use error::StateError;
 pub use flat::{FlatAccount, FlatState};
+pub use recorder::Recorder;
+pub use witness::WitnessState;

@@ -1,0 +1,35 @@
+//! The command line: one subcommand, one module with a `run`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::replay::{self, ReplayArgs};
+
+/// The exit status when something that was checked does not hold, or could not be checked.
+///
+/// Success is 0, and clap exits with 2 when the command line itself is wrong.
+pub const EXIT_NOT_OK: u8 = 1;
+
+/// Parallel execution of EVM blocks, compared with serial execution in every bit.
+#[derive(Debug, Parser)]
+#[command(name = "pleach", version, about, max_term_width = 100)]
+struct Cli {
+    /// What to do; `replay` of the built-in blocks if nothing is given.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Execute blocks serially and in parallel, check both against the headers, and time them.
+    Replay(ReplayArgs),
+}
+
+/// Parses the process's arguments and does what they ask for.
+pub fn run() -> ExitCode {
+    let command = Cli::parse().command;
+    match command.unwrap_or_else(|| Command::Replay(ReplayArgs::default())) {
+        Command::Replay(args) => replay::run(&args),
+    }
+}

@@ -1,0 +1,41 @@
+//! Blocks to execute: from files in two JSON formats, or built in.
+
+mod builtin;
+mod error;
+mod files;
+mod format;
+
+use std::sync::Arc;
+
+use alloy_consensus::{Block, TxEnvelope};
+use pleach_engine::ChainSpec;
+use pleach_state::{FlatState, WitnessState};
+
+pub use builtin::builtin;
+pub use error::{InputError, InputErrorKind};
+pub use files::{BlockFile, find};
+pub use format::read;
+
+/// A block, the rules it is executed under, and the state before it.
+#[derive(Debug)]
+pub struct BlockInput {
+    /// The file that the block comes from; `built in` if there is none.
+    pub origin: String,
+    /// The name of the built-in workload, if it is one.
+    pub workload: Option<&'static str>,
+    /// The rules of the block's chain.
+    pub chain: Arc<ChainSpec>,
+    /// The block, decoded.
+    pub block: Block<TxEnvelope>,
+    /// The state before the block.
+    pub prestate: InputState,
+}
+
+/// A prestate in the form in which it was given.
+#[derive(Debug)]
+pub enum InputState {
+    /// Accounts and slots as a list. What is not listed does not exist.
+    Flat(FlatState),
+    /// Trie nodes. What they do not prove cannot be read.
+    Witness(WitnessState),
+}

@@ -1,0 +1,118 @@
+//! What `pleach replay` is asked to do.
+
+use std::{path::PathBuf, thread::available_parallelism};
+
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
+
+/// More threads than this are taken for a slip of the finger.
+const MAX_THREADS: u64 = 1024;
+const DEFAULT_REPEAT: usize = 3;
+const DEFAULT_SEED: u64 = 1;
+
+/// Execute blocks serially and in parallel, check both against the headers, and time them.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ReplayArgs {
+    /// Blocks as JSON, gzipped or not, or folders of them; without any, the built-in blocks.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Threads that execute in parallel; by default as many as the machine runs at once.
+    #[arg(
+        long, value_name = "N",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_THREADS)
+    )]
+    pub threads: Option<usize>,
+    /// Which executions to run and time.
+    #[arg(long, value_enum, default_value_t = Mode::Both)]
+    pub mode: Mode,
+    /// Timed runs of each kind per block; the times reported are their medians.
+    #[arg(
+        long, value_name = "R", default_value_t = DEFAULT_REPEAT,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
+    pub repeat: usize,
+    /// Speculate even where the engine would choose serial execution.
+    #[arg(long)]
+    pub force_parallel: bool,
+    /// The seed of the built-in blocks.
+    #[arg(long, value_name = "S", default_value_t = DEFAULT_SEED)]
+    pub seed: u64,
+    /// Print one JSON object per block and one for the summary, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which executions are run and timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Serial and parallel, in turns, and their outputs compared.
+    Both,
+    /// Parallel alone.
+    Parallel,
+    /// Serial alone.
+    Serial,
+}
+
+impl Mode {
+    pub(super) const fn serial(self) -> bool {
+        matches!(self, Self::Both | Self::Serial)
+    }
+
+    pub(super) const fn parallel(self) -> bool {
+        matches!(self, Self::Both | Self::Parallel)
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Parallel => "parallel",
+            Self::Serial => "serial",
+        }
+    }
+}
+
+impl Default for ReplayArgs {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            threads: None,
+            mode: Mode::Both,
+            repeat: DEFAULT_REPEAT,
+            force_parallel: false,
+            seed: DEFAULT_SEED,
+            json: false,
+        }
+    }
+}
+
+impl ReplayArgs {
+    /// The threads to use: those asked for, or as many as the machine runs at once.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReplayArgs,
+    }
+
+    #[test]
+    fn nothing_given_is_the_default() {
+        assert_eq!(Line::parse_from(["replay"]).args, ReplayArgs::default());
+    }
+
+    #[test]
+    fn counts_of_zero_are_refused() {
+        for flag in ["--threads", "--repeat"] {
+            assert!(Line::try_parse_from(["replay", flag, "0"]).is_err());
+            assert!(Line::try_parse_from(["replay", flag, "2"]).is_ok());
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! One block's way: recovered, checked, executed, compared, timed.
+
+use std::sync::Arc;
+
+use alloy_hardforks::EthereumHardforks;
+use pleach_engine::{
+    BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
+    Metrics, RecoveredBlock, execute_serial,
+};
+use pleach_gpu_accel::Accelerator;
+use pleach_state::{FlatState, Recorder};
+
+use super::{
+    args::{Mode, ReplayArgs},
+    check::Checks,
+    report::{BlockReport, Measured},
+    scaling,
+    stats::{median, median_count, milliseconds, timed},
+};
+use crate::input::{BlockInput, InputState};
+
+/// Replays blocks, one after another, on the same engine.
+#[derive(Debug)]
+pub(super) struct Runner {
+    accelerator: Accelerator,
+    engine: Engine,
+    options: ExecuteOptions,
+    mode: Mode,
+    repeat: usize,
+}
+
+/// A block as the timed runs take it: senders known, prestate flat in memory.
+struct Subject {
+    chain: Arc<ChainSpec>,
+    block: Arc<RecoveredBlock>,
+    prestate: Arc<FlatState>,
+    /// What serial execution, untimed, gave; `None` where the mode leaves it out.
+    oracle: Option<Result<BlockOutput, ExecuteError>>,
+}
+
+/// Why a block was given up.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+}
+
+/// The times and counts of the timed runs.
+#[derive(Debug, Default)]
+struct Runs {
+    serial_ms: Vec<f64>,
+    parallel_ms: Vec<f64>,
+    metrics: Vec<Metrics>,
+}
+
+impl Runner {
+    pub(super) fn new(args: &ReplayArgs) -> Self {
+        let threads = args.threads();
+        Self {
+            accelerator: Accelerator::cpu(threads),
+            engine: Engine::new(EngineConfig { threads }),
+            options: ExecuteOptions { force_parallel: args.force_parallel, access_list: false },
+            mode: args.mode,
+            repeat: args.repeat,
+        }
+    }
+
+    /// Replays one block and reports on it, whatever happens.
+    pub(super) fn replay(&self, input: BlockInput) -> BlockReport {
+        let report = BlockReport::begin(&input);
+        let mut checks = Checks::default();
+        let mut measured = Measured::default();
+        checks.check_body(&input.block);
+        let outcome = self.execute(input, &mut checks, &mut measured);
+        let mut report = report.measured(measured);
+        match outcome {
+            Ok(gas_used) => {
+                report.gas_used = Some(gas_used);
+                report.conclude(checks, None)
+            }
+            Err(stop) => report.conclude(checks, Some(stop.to_string())),
+        }
+    }
+
+    /// Recovers, executes and times. Returns the gas used.
+    fn execute(
+        &self,
+        input: BlockInput,
+        checks: &mut Checks,
+        measured: &mut Measured,
+    ) -> Result<u64, Stop> {
+        let BlockInput { chain, block, prestate, .. } = input;
+        let homestead = chain.is_homestead_active_at_block(block.header.number);
+        let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
+        measured.recover_ms = Some(milliseconds(time));
+        let mut subject = self.subject(chain, Arc::new(block?), prestate)?;
+        let output = self.untimed(&mut subject, checks)?;
+        checks.check_output(&subject.chain, subject.block.header(), &output);
+        let runs = self.take_turns(&subject, &output, checks)?;
+        self.tell(&runs, measured);
+        if let (Mode::Both, Some(serial_ms)) = (self.mode, measured.serial_ms) {
+            let Subject { chain, block, prestate, .. } = &subject;
+            let threads = self.engine.threads();
+            let scaling = scaling::measure(chain, block, prestate, threads, serial_ms)?;
+            measured.machine_scaling = Some(scaling);
+        }
+        Ok(output.gas_used)
+    }
+
+    /// Brings the prestate flat into memory, which for a witness takes one serial run that writes
+    /// down what it reads, and gets the oracle's output.
+    fn subject(
+        &self,
+        chain: Arc<ChainSpec>,
+        block: Arc<RecoveredBlock>,
+        prestate: InputState,
+    ) -> Result<Subject, Stop> {
+        let (prestate, oracle) = match prestate {
+            InputState::Flat(flat) => (Arc::new(flat), None),
+            InputState::Witness(witness) => {
+                let recorder = Arc::new(Recorder::new(witness));
+                let output = execute_serial(&chain, &block, &recorder, false);
+                let recorder = Arc::into_inner(recorder).expect("the run has ended");
+                (Arc::new(recorder.into_flat()), Some(output))
+            }
+        };
+        let oracle = match oracle {
+            // An incomplete witness is at fault; running on would compare guesses.
+            Some(Err(error)) if !error.is_invalid_block() => return Err(error.into()),
+            _ if !self.mode.serial() => None,
+            Some(oracle) => Some(oracle),
+            None => Some(execute_serial(&chain, &block, &prestate, false)),
+        };
+        Ok(Subject { chain, block, prestate, oracle })
+    }
+
+    /// One run of each kind that is not timed, for what is loaded on first use and for the output
+    /// to check. Both kinds must also agree on refusing the block.
+    fn untimed(&self, subject: &mut Subject, checks: &mut Checks) -> Result<BlockOutput, Stop> {
+        const NO_TWIN: &str = "--mode leaves out the execution to compare with";
+        let parallel = self.mode.parallel().then(|| self.run_parallel(subject).0);
+        match (subject.oracle.take(), parallel) {
+            (Some(serial), Some(parallel)) => {
+                checks.compare_with_serial(difference(&serial, &parallel));
+                Ok(serial?)
+            }
+            (Some(output), None) | (None, Some(output)) => {
+                checks.skip("serial_equal", NO_TWIN);
+                Ok(output?)
+            }
+            (None, None) => unreachable!("every mode runs something"),
+        }
+    }
+
+    /// The timed runs. Each repetition runs both kinds, and which goes first alternates, so that
+    /// what the machine does meanwhile hits both alike. Outputs are compared and freed off the
+    /// clock.
+    fn take_turns(
+        &self,
+        subject: &Subject,
+        expected: &BlockOutput,
+        checks: &mut Checks,
+    ) -> Result<Runs, Stop> {
+        let mut runs = Runs::default();
+        for repetition in 0..self.repeat {
+            let parallel_first = repetition % 2 == 1;
+            for parallel in [parallel_first, !parallel_first] {
+                if parallel && self.mode.parallel() {
+                    self.time_parallel(subject, expected, &mut runs, checks);
+                } else if !parallel && self.mode.serial() {
+                    time_serial(subject, &mut runs)?;
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn time_parallel(
+        &self,
+        subject: &Subject,
+        expected: &BlockOutput,
+        runs: &mut Runs,
+        checks: &mut Checks,
+    ) {
+        let ((output, metrics), time) = timed(|| self.run_parallel(subject));
+        runs.parallel_ms.push(milliseconds(time));
+        runs.metrics.push(metrics);
+        // The first run's output passed or failed its checks; any later one must equal it.
+        let difference = match output {
+            Ok(output) => expected.difference(&output),
+            Err(error) => Some(format!("an error: {error}")),
+        };
+        if difference.is_some() {
+            checks.compare_with_serial(difference);
+        }
+    }
+
+    fn run_parallel(&self, subject: &Subject) -> (Result<BlockOutput, ExecuteError>, Metrics) {
+        let Subject { chain, block, prestate, .. } = subject;
+        match self.engine.execute(chain, block, prestate, self.options) {
+            Ok((output, metrics)) => (Ok(output), metrics),
+            Err(error) => (Err(error), Metrics::default()),
+        }
+    }
+
+    fn tell(&self, runs: &Runs, measured: &mut Measured) {
+        measured.serial_ms = median(runs.serial_ms.clone());
+        measured.parallel_ms = median(runs.parallel_ms.clone());
+        if self.mode.parallel() {
+            let median_of = |count: fn(&Metrics) -> u64| {
+                Some(median_count(runs.metrics.iter().map(count).collect()))
+            };
+            measured.threads = Some(self.engine.threads());
+            measured.executions = median_of(|metrics| metrics.executions);
+            measured.aborts = median_of(|metrics| metrics.aborts);
+            measured.reexecuted_gas = median_of(|metrics| metrics.reexecuted_gas);
+        }
+    }
+}
+
+fn time_serial(subject: &Subject, runs: &mut Runs) -> Result<(), ExecuteError> {
+    let Subject { chain, block, prestate, .. } = subject;
+    let (output, time) = timed(|| execute_serial(chain, block, prestate, false));
+    runs.serial_ms.push(milliseconds(time));
+    output.map(drop)
+}
+
+/// How parallel execution differs from serial, errors included.
+fn difference(
+    serial: &Result<BlockOutput, ExecuteError>,
+    parallel: &Result<BlockOutput, ExecuteError>,
+) -> Option<String> {
+    match (serial, parallel) {
+        (Ok(serial), Ok(parallel)) => serial.difference(parallel),
+        (Err(serial), Err(parallel)) => {
+            let (serial, parallel) = (serial.to_string(), parallel.to_string());
+            (serial != parallel).then(|| format!("another error: {parallel}"))
+        }
+        (Ok(_), Err(parallel)) => Some(format!("an error: {parallel}")),
+        (Err(_), Ok(_)) => Some("an output where serial gives an error".to_owned()),
+    }
+}

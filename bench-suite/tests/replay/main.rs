@@ -1,0 +1,5 @@
+//! The built `pleach replay` command, from outside.
+
+mod blocks;
+mod corrupt;
+mod support;
