@@ -75,7 +75,9 @@ fn functions_are_short() {
 
 fn starts_function(line: &str) -> bool {
     let mut rest = line.trim_start();
-    for word in ["pub(crate) ", "pub(super) ", "pub ", "const ", "async ", "unsafe ", "extern \"C\" "] {
+    for word in
+        ["pub(crate) ", "pub(super) ", "pub ", "const ", "async ", "unsafe ", "extern \"C\" "]
+    {
         rest = rest.strip_prefix(word).unwrap_or(rest);
     }
     rest.starts_with("fn ") && !line.ends_with(';')

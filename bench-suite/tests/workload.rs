@@ -30,7 +30,8 @@ struct Executed {
 fn execute(workload: &Workload) -> Result<BlockOutput, ExecuteError> {
     // Through bytes and signatures, as a block from elsewhere would come.
     let block = RecoveredBlock::decode(&alloy_rlp::encode(&workload.block)).expect("it decodes");
-    let block = RecoveredBlock::recover(block, true, &Accelerator::cpu(2)).expect("all signed");
+    let block = RecoveredBlock::recover(block, true, &Accelerator::cpu(2).expect("threads start"))
+        .expect("all signed");
     assert_eq!(block.senders(), workload.senders);
     execute_serial(&workload.chain, &block, &Arc::new(workload.prestate.clone()), false)
 }

@@ -21,6 +21,8 @@ use std::{
     process::ExitCode,
 };
 
+use pleach_engine::crypto;
+
 pub use args::{Mode, ReplayArgs};
 pub use check::{Checks, Mismatch, NotChecked};
 pub use report::{BlockReport, Status};
@@ -41,7 +43,7 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(false) => ExitCode::from(EXIT_NOT_OK),
         Err(error) => {
             // If standard error is gone as well, there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "error: the report cannot be written: {error}");
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(EXIT_NOT_OK)
         }
     }
@@ -54,15 +56,17 @@ struct Replay {
 }
 
 impl Replay {
-    /// The whole command. Returns whether everything is `ok`; fails only if nobody can be told.
+    /// The whole command. Returns whether everything is `ok`; fails if threads cannot be started or
+    /// the report cannot be written.
     fn run(args: &ReplayArgs) -> io::Result<bool> {
-        // What a process loads once, such as the KZG setup, is loaded by the untimed runs that go
-        // before every timed one; whatever must be installed before the first run belongs here.
+        // The precompiles' back-ends are chosen before the first of them runs. What they load on
+        // first use is loaded by the untimed runs that go before every timed one.
+        crypto::install();
         let builtin = if args.paths.is_empty() { input::builtin(args.seed) } else { Vec::new() };
         let found: Vec<_> = args.paths.iter().map(|path| (path, input::find(path))).collect();
         let items = builtin.len() + found.iter().map(|(_, files)| files.len()).sum::<usize>();
         let mut replay = Self {
-            runner: Runner::new(args),
+            runner: Runner::new(args)?,
             output: Output::start(args.json, items)?,
             tally: Tally::default(),
         };

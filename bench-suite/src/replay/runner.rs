@@ -1,6 +1,6 @@
 //! One block's way: recovered, checked, executed, compared, timed.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use alloy_hardforks::EthereumHardforks;
 use pleach_engine::{
@@ -56,15 +56,19 @@ struct Runs {
 }
 
 impl Runner {
-    pub(super) fn new(args: &ReplayArgs) -> Self {
+    /// Starts the threads that the arguments ask for.
+    ///
+    /// # Errors
+    /// What the operating system says if it refuses.
+    pub(super) fn new(args: &ReplayArgs) -> io::Result<Self> {
         let threads = args.threads();
-        Self {
-            accelerator: Accelerator::cpu(threads),
-            engine: Engine::new(EngineConfig { threads }),
+        Ok(Self {
+            accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
+            engine: Engine::new(EngineConfig { threads })?,
             options: ExecuteOptions { force_parallel: args.force_parallel, access_list: false },
             mode: args.mode,
             repeat: args.repeat,
-        }
+        })
     }
 
     /// Replays one block and reports on it, whatever happens.
