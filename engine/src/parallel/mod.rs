@@ -16,7 +16,9 @@ mod pool;
 mod read_set;
 mod receipts;
 mod session;
+mod shards;
 mod validate;
+mod versions;
 mod view;
 
 pub use evm::{PleachEvm, PleachEvmFactory};
