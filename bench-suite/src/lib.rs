@@ -1,1 +1,3 @@
 //! The library behind the `pleach` command: inputs, workloads, runners and reports.
+
+pub mod conformance;

@@ -7,6 +7,7 @@ mod error;
 mod output;
 mod prestate;
 mod serial;
+pub mod validate;
 
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
