@@ -92,8 +92,14 @@ impl Summary {
         self.print_failure(file, "", error, None);
     }
 
-    /// Closes a source.
+    /// Closes a source, and prints its line.
     pub fn add_source(&mut self, tally: SourceTally) {
+        if !self.json {
+            println!(
+                "{:8.1} s  {} passed, {} failed, {} skipped in {} files  {}",
+                tally.seconds, tally.passed, tally.failed, tally.skipped, tally.files, tally.path
+            );
+        }
         self.sources.push(tally);
     }
 
@@ -119,12 +125,6 @@ impl Summary {
             eprintln!("{closing}");
             return;
         }
-        for s in &self.sources {
-            println!(
-                "{:8.1} s  {} passed, {} failed, {} skipped in {} files  {}",
-                s.seconds, s.passed, s.failed, s.skipped, s.files, s.path
-            );
-        }
         let expected: usize = self.sources.iter().map(|s| s.expected_failures).sum();
         if expected > 0 {
             println!("{expected} of the skipped are expected failures");
@@ -136,7 +136,7 @@ impl Summary {
     }
 
     /// Entries of the list whose cases ran and all passed: the list is out of date.
-    fn unexpected_passes(&self) -> Vec<String> {
+    pub fn unexpected_passes(&self) -> Vec<String> {
         let entries = self.expected.entries().iter().zip(&self.expected_seen);
         let stale = entries.filter(|(_, (ran, failed))| *ran > 0 && *failed == 0);
         stale

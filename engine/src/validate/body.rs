@@ -52,6 +52,13 @@ fn validate_transactions(chain: &ChainSpec, block: &Block<TxEnvelope>) -> Result
     {
         return Err(BodyError::BlobGasUsed { header, body });
     }
+    let has_sidecar = |tx: &TxEnvelope| match tx {
+        TxEnvelope::Eip4844(signed) => signed.tx().sidecar().is_some(),
+        _ => false,
+    };
+    if let Some(index) = txs.iter().position(has_sidecar) {
+        return Err(BodyError::BlobSidecar { index });
+    }
     let protected = |tx: &TxEnvelope| tx.is_legacy() && tx.chain_id().is_some();
     if !chain.is_spurious_dragon_active_at_block(header.number)
         && let Some(index) = txs.iter().position(protected)

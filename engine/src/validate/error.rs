@@ -1,6 +1,6 @@
 //! One typed error per consensus rule.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// A header breaks a rule about itself or its parent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +197,12 @@ pub enum BodyError {
         /// What the transactions use.
         body: u64,
     },
+    /// A blob transaction carries its blobs, which belong beside a block (EIP-4844).
+    #[error("transaction {index} carries its blobs inside the block")]
+    BlobSidecar {
+        /// The transaction's place in the block, from 0.
+        index: usize,
+    },
     /// A transaction signs for a chain before the EIP that allows it (EIP-155).
     #[error("transaction {index} is replay protected, which this block's fork does not know")]
     ReplayProtection {
@@ -251,5 +257,19 @@ pub enum OutputError {
         header: B256,
         /// What execution gave.
         executed: B256,
+    },
+    /// A contract that the end of the block calls has no code (EIP-7002, EIP-7251).
+    #[error("system contract {address} has no code at the end of the block")]
+    SystemContractEmpty {
+        /// The contract.
+        address: Address,
+    },
+    /// The state before the block could not say whether a system contract has code.
+    #[error("system contract {address} cannot be read: {reason}")]
+    SystemContractUnreadable {
+        /// The contract.
+        address: Address,
+        /// What the state says.
+        reason: String,
     },
 }

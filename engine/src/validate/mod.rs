@@ -6,7 +6,8 @@
 //! 1. [`validate_header`]: the header against its parent.
 //! 2. [`validate_body`]: transactions, ommers and withdrawals against the header.
 //! 3. [`validate_ommers`]: the ommers against the ancestors, before the Merge.
-//! 4. [`validate_output`]: receipts, gas, bloom and requests against the header.
+//! 4. [`validate_output`]: receipts, gas, bloom and requests against the header; and
+//!    [`validate_system_contracts`], which execution does not notice.
 //!
 //! Two rules are left to others: the proof of work itself (no seal is computed here), and the state
 //! root, which needs the whole state.
@@ -23,4 +24,4 @@ pub use difficulty::next_difficulty;
 pub use error::{BodyError, HeaderError, OmmerError, OutputError};
 pub use header::validate_header;
 pub use ommers::{Ancestor, MAX_OMMER_DEPTH, validate_ommers};
-pub use output::validate_output;
+pub use output::{validate_output, validate_system_contracts};

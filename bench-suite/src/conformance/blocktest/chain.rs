@@ -9,7 +9,7 @@ use pleach_engine::{
     BlockError, ChainSpec, ExecuteError, RecoveredBlock,
     validate::{
         Ancestor, BodyError, HeaderError, MAX_OMMER_DEPTH, OmmerError, OutputError, validate_body,
-        validate_header, validate_ommers, validate_output,
+        validate_header, validate_ommers, validate_output, validate_system_contracts,
     },
 };
 
@@ -106,6 +106,7 @@ impl<'a> Chain<'a> {
     ) -> Result<World, ImportError> {
         let output = self.paths.execute(rules, block, before.state())??;
         validate_output(rules, block.header(), &output)?;
+        validate_system_contracts(rules, block.header(), before.state().as_ref(), &output)?;
         let mut world = before.after(&output.bundle);
         let (got, header) = (world.root(), block.header().state_root);
         if got != header {
