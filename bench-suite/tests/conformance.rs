@@ -94,6 +94,18 @@ fn wrong_expectations_fail() {
 }
 
 #[test]
+fn a_value_of_more_than_256_bits_is_refused_by_its_bytes() {
+    let text = fs::read_to_string(data("state/call.json")).unwrap();
+    let wide = format!("\"value\": [\n        \"0x:bigint 0x1{}\"", "0".repeat(64));
+    let text = text.replace("\"value\": [\n        \"0x07\"", &wide);
+    assert!(text.contains("0x:bigint"));
+    let file = scratch("bigint").join("bigint.json");
+    fs::write(&file, text).unwrap();
+    // The signed bytes say 7 and stand; the parts alone say more than the sender has.
+    assert_eq!(totals(state(args(&file))), (2, 1, 2));
+}
+
+#[test]
 fn filter_and_sample_choose_cases_and_files() {
     let filtered = |filter: &str| {
         let filter = Some(filter.to_owned());
