@@ -4,7 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::replay::{self, ReplayArgs};
+use crate::{
+    conformance::{
+        blocktest::{self, BlocktestArgs},
+        statetest::{self, StatetestArgs},
+    },
+    replay::{self, ReplayArgs},
+};
 
 /// The exit status when something that was checked does not hold, or could not be checked.
 ///
@@ -24,6 +30,10 @@ struct Cli {
 enum Command {
     /// Execute blocks serially and in parallel, check both against the headers, and time them.
     Replay(ReplayArgs),
+    /// Run Ethereum state tests, each case serially and through the parallel path.
+    Statetest(StatetestArgs),
+    /// Run Ethereum blockchain tests, each block serially and through the parallel path.
+    Blocktest(BlocktestArgs),
 }
 
 /// Parses the process's arguments and does what they ask for.
@@ -31,5 +41,7 @@ pub fn run() -> ExitCode {
     let command = Cli::parse().command;
     match command.unwrap_or_else(|| Command::Replay(ReplayArgs::default())) {
         Command::Replay(args) => replay::run(&args),
+        Command::Statetest(args) => statetest::run(&args),
+        Command::Blocktest(args) => blocktest::run(&args),
     }
 }

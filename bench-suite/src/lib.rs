@@ -1,6 +1,7 @@
 //! The library behind the `pleach` command: inputs, workloads, runners and reports.
 
 pub mod cli;
+pub mod conformance;
 pub mod input;
 pub mod replay;
 pub mod workload;

@@ -23,6 +23,7 @@ pub struct ChainSpec {
     deposit_contract: Option<Address>,
     /// Blob parameters in force from a time on, in ascending order of time.
     blob_schedule: Vec<(u64, BlobParams)>,
+    transactions_only: bool,
 }
 
 /// A chain that [`ChainSpec`] cannot describe.
@@ -114,7 +115,14 @@ impl ChainSpec {
     /// A chain made of its parts: no deposit contract, Ethereum's default blob parameters.
     pub fn custom(name: &str, chain_id: u64, hardforks: EthereumChainHardforks) -> Self {
         let blob_schedule = default_blob_schedule(&hardforks);
-        Self { name: name.to_owned(), chain_id, hardforks, deposit_contract: None, blob_schedule }
+        Self {
+            name: name.to_owned(),
+            chain_id,
+            hardforks,
+            deposit_contract: None,
+            blob_schedule,
+            transactions_only: false,
+        }
     }
 
     /// Replaces the address whose logs are EIP-6110 deposits.
@@ -127,6 +135,14 @@ impl ChainSpec {
     pub fn with_blob_schedule(mut self, mut schedule: Vec<(u64, BlobParams)>) -> Self {
         schedule.sort_by_key(|(time, _)| *time);
         self.blob_schedule = schedule;
+        self
+    }
+
+    /// The same rules without what a block does beside its transactions: no system calls, requests,
+    /// blob gas count, withdrawals, rewards or DAO drain. This is how state tests run: the
+    /// environment of each transaction stays that of its fork.
+    pub fn transactions_only(mut self) -> Self {
+        self.transactions_only = true;
         self
     }
 
@@ -149,7 +165,7 @@ impl ChainSpec {
     /// The environment in which a block's transactions run.
     pub fn evm_env(&self, header: impl BlockHeader) -> EvmEnv {
         let params = self.blob_params(header.timestamp());
-        EvmEnv::for_eth_block(header, self, self.chain_id, params)
+        EvmEnv::for_eth_block(header, &self.hardforks, self.chain_id, params)
     }
 
     /// The latest fork active at a block, in upper case; blob-parameter forks count as the fork that
@@ -175,7 +191,15 @@ impl ChainSpec {
 
 impl EthereumHardforks for ChainSpec {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
-        self.hardforks.ethereum_fork_activation(fork)
+        if !self.transactions_only {
+            return self.hardforks.ethereum_fork_activation(fork);
+        }
+        // Asked by the block executor alone. It pays no reward after the Merge, and forks that it
+        // never meets bring no system calls.
+        match fork {
+            EthereumHardfork::Paris => ForkCondition::ZERO_BLOCK,
+            _ => ForkCondition::Never,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod output;
 mod parallel;
 mod prestate;
 mod serial;
+pub mod validate;
 
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
