@@ -11,6 +11,7 @@ mod evm;
 mod location;
 mod mv_memory;
 mod observe;
+mod observed;
 mod pool;
 mod read_set;
 mod session;
@@ -19,7 +20,9 @@ mod view;
 
 pub use evm::{PleachEvm, PleachEvmFactory};
 pub use observe::SpeculativeEvmFactory;
+pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
+pub(crate) use evm::Announced;
 pub(crate) use pool::Pool;
