@@ -5,5 +5,6 @@ mod drive;
 mod monad;
 mod odd_callers;
 mod own_evms;
+mod rollup;
 mod scenario;
 mod watched;

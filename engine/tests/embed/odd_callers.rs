@@ -14,9 +14,13 @@ use revm::{
 
 use crate::{
     drive::{
-        Caller, Db, Finished, OneByOne, compare, ctx, database, describe, list, parallel_factory,
+        Caller, Db, Finished, OneByOne, compare, ctx, database, describe, let_workers_run_ahead,
+        list, parallel_factory,
     },
-    scenario::{BENEFICIARY, COUNTER, PAYER, TestBlock, block, header, sender, tx, word},
+    scenario::{
+        BENEFICIARY, COUNTER, ONLOOKED, PAYER, SENDERS, TestBlock, block, block_of_the_poor,
+        header, sender, tx, word,
+    },
 };
 
 const BOTH: [Validation; 2] = [Validation::Everything, Validation::Written];
@@ -56,6 +60,7 @@ macro_rules! caller {
                     >,
             {
                 $executor.apply_pre_execution_changes()?;
+                let_workers_run_ahead();
                 $body
                 $executor.finish()
             }
@@ -131,7 +136,7 @@ caller!(
     /// Puts a transaction of its own into the middle, then goes on with the list.
     Departs,
     |executor, block, log| {
-        let own = tx(sender(11), 0, COUNTER, 0, Bytes::new());
+        let own = tx(sender(SENDERS), 0, COUNTER, 0, Bytes::new());
         for (index, tx) in block.txs.iter().enumerate() {
             if index == block.txs.len() / 2 {
                 execute(&mut executor, &own, log);
@@ -178,7 +183,7 @@ caller!(
     |executor, block, log| {
         for (index, tx) in block.txs.iter().enumerate() {
             let db = executor.evm_mut().db_mut();
-            let receivers = [sender(index as u64 % 12), BENEFICIARY, PAYER];
+            let receivers = [sender(index as u64 % 12), BENEFICIARY, ONLOOKED, PAYER];
             db.increment_balances(receivers.map(|address| (address, 1 << 40)))
                 .expect("the state can be read");
             if index % 10 == 9 {
@@ -263,12 +268,33 @@ fn announced_transactions_that_are_invalid() {
     compare(&evm, &evm, &env(), &block, (&LeavesOut, &BOTH));
 }
 
+caller!(
+    /// Executes what can be executed.
+    PassesOver,
+    |executor, block, log| {
+        for tx in &block.txs {
+            execute(&mut executor, tx, log);
+        }
+    }
+);
+
+#[test]
+fn senders_who_can_pay_only_after_or_before_another_transaction() {
+    // An invalid transaction ends speculation: many small blocks rather than one large.
+    for count in [1, 2, 3, 30] {
+        let block = block_of_the_poor(count);
+        let plain = EthEvmFactory::default();
+        compare(&plain, &plain, &env(), &block, (&PassesOver, &BOTH));
+        compare(&plain, &Observed::new(plain), &env(), &block, (&PassesOver, &BOTH));
+    }
+}
+
 #[test]
 fn a_prestate_of_another_block_costs_time_and_changes_nothing() {
     let right = block(3, 40, &[]);
     let expected = crate::drive::plain(&EthEvmFactory::default(), env(), &right, &OneByOne);
     let mut wrong = crate::scenario::state();
-    for number in 0..12 {
+    for number in 0..SENDERS {
         crate::scenario::insert(&mut wrong, sender(number), 3, &[]);
     }
     let factory = parallel_factory(&EthEvmFactory::default(), 2);

@@ -30,13 +30,13 @@ use crate::{
 
 /// Adds up the bytes of its input; knows nothing of the state.
 const ADDER: Address = Address::repeat_byte(0xad);
-/// Returns a balance, looked up in the journal, and moves a wei to whom it looked up.
+/// Returns a balance and a slot, looked up in the journal, and mints a wei for whom it looked up.
 const BANK: Address = Address::repeat_byte(0xbb);
-/// Returns a balance and a slot, looked up in the database, past the journal.
+/// Returns the sum of a balance and a slot, looked up in the database, past the journal.
 const ORACLE: Address = Address::repeat_byte(0x0a);
 /// The opcode that looks up the balance of the account on top of the stack, as `BALANCE` does.
 const WEALTH: u8 = 0x0c;
-/// A contract that stores in slot 0 what `WEALTH` gives for the account in its call data.
+/// A contract that returns what `WEALTH` gives for the account in its call data.
 const WEALTH_READER: Address = Address::repeat_byte(0xea);
 
 fn output(gas: u64, value: U256, reservoir: u64) -> PrecompileResult {
@@ -58,9 +58,8 @@ fn bank(mut input: PrecompileInput<'_>) -> PrecompileResult {
     let internals = input.internals_mut();
     let balance = internals.load_account(account).expect("the state can be read").info.balance;
     internals.balance_incr(account, U256::ONE).expect("the state can be read");
-    let seen = internals.sload(BANK, U256::ZERO).expect("the state can be read").data;
-    internals.sstore(BANK, U256::ZERO, seen + U256::ONE).expect("the state can be read");
-    output(100, balance + seen, input.reservoir)
+    let rate = internals.sload(BANK, U256::ZERO).expect("the state can be read").data;
+    output(100, balance + rate, input.reservoir)
 }
 
 fn oracle(mut input: PrecompileInput<'_>) -> PrecompileResult {
@@ -136,7 +135,7 @@ fn env() -> EvmEnv {
 
 fn with_wealth_reader(mut block: TestBlock) -> TestBlock {
     let mut state = (*block.state).clone();
-    insert(&mut state, WEALTH_READER, 0, &hex!("6000350c60005500"));
+    insert(&mut state, WEALTH_READER, 0, &hex!("6000350c60005260206000f3"));
     block.state = state.into();
     block
 }

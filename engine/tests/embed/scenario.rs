@@ -20,13 +20,15 @@ const ETHER: u64 = 1_000_000_000_000_000_000;
 pub(crate) const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 /// Adds one to its slot 0.
 pub(crate) const COUNTER: Address = Address::repeat_byte(0xc0);
-/// Stores in slot 0 the balance of the account that the call data names.
+/// Stores under its caller the balance of the account that the call data names.
 pub(crate) const BALANCE_READER: Address = Address::repeat_byte(0xba);
-/// Sends 0.4 ether to the account that the call data names; stores in slot 0 whether it could.
+/// Sends 0.4 ether to the account that the call data names; stores under its caller whether it could.
 pub(crate) const PAYER: Address = Address::repeat_byte(0xfa);
-/// Calls the account that its call data names with the rest of the call data; adds what is returned
-/// to slot 0.
+/// Calls the account that its call data names with the rest of the call data; stores what is
+/// returned under its own caller.
 pub(crate) const CALLER: Address = Address::repeat_byte(0xca);
+/// Nobody pays it, but its balance is looked at.
+pub(crate) const ONLOOKED: Address = Address::repeat_byte(0x10);
 /// Self-destructs in favour of the account that the call data names.
 pub(crate) const DESTRUCT: Address = Address::repeat_byte(0xde);
 
@@ -48,20 +50,24 @@ impl Numbers {
     }
 }
 
-/// Twelve senders and the contracts above.
+/// Senders in the blocks; each sends a few transactions.
+pub(crate) const SENDERS: u64 = 40;
+
+/// The senders and the contracts above.
 pub(crate) fn state() -> FlatState {
     let mut state = FlatState::new();
-    for number in 0..12 {
+    for number in 0..SENDERS {
         insert(&mut state, sender(number), 10 * ETHER, &[]);
     }
     insert(&mut state, BENEFICIARY, 1, &[]);
+    insert(&mut state, ONLOOKED, 1, &[]);
     insert(&mut state, COUNTER, 0, &hex!("60005460010160005500"));
-    insert(&mut state, BALANCE_READER, 0, &hex!("6000353160005500"));
-    let payer = hex!("600060006000600067058d15e1762800006000355af160005500");
+    insert(&mut state, BALANCE_READER, 0, &hex!("600035313355 00"));
+    let payer = hex!("600060006000600067058d15e1762800006000355af1335500");
     insert(&mut state, PAYER, ETHER, &payer);
     let caller = hex!("602036036020600037602060006020360360006000600035") // copies, pushes
         .into_iter()
-        .chain(hex!("5af15060005160005401600055 00"));
+        .chain(hex!("5af150600051335500"));
     insert(&mut state, CALLER, 0, &caller.collect::<Vec<_>>());
     insert(&mut state, DESTRUCT, 7, &hex!("600035ff"));
     state
@@ -114,19 +120,20 @@ pub(crate) fn tx(
 /// call the accounts in `callees` (an address and call data) by way of [`CALLER`].
 pub(crate) fn block(seed: u64, count: usize, callees: &[(Address, Bytes)]) -> TestBlock {
     let mut numbers = Numbers(seed);
-    let mut nonces = [0; 12];
+    let mut nonces = [0; SENDERS as usize];
     let txs = (0..count).map(|_| {
-        let from = numbers.below(12);
+        let from = numbers.below(SENDERS);
         let nonce = nonces[from as usize];
         nonces[from as usize] += 1;
-        let other = sender(numbers.below(14));
+        let other = sender(numbers.below(SENDERS + 2));
         let from = sender(from);
-        match numbers.below(8) {
+        match numbers.below(10) {
             0 | 1 => tx(from, nonce, other, numbers.below(ETHER), Bytes::new()),
             2 => tx(from, nonce, COUNTER, 0, Bytes::new()),
             3 => tx(from, nonce, BALANCE_READER, 0, word(other)),
             4 => tx(from, nonce, BALANCE_READER, 0, word(BENEFICIARY)),
             5 => tx(from, nonce, PAYER, 0, word(other)),
+            7 => tx(from, nonce, BALANCE_READER, 0, word(ONLOOKED)),
             6 => tx(from, nonce, DESTRUCT, 5, word(PAYER)),
             _ => {
                 let call = numbers.below(callees.len().max(1) as u64) as usize;
@@ -137,4 +144,25 @@ pub(crate) fn block(seed: u64, count: usize, callees: &[(Address, Bytes)]) -> Te
         }
     });
     TestBlock { txs: txs.collect(), state: Arc::new(state()), header: header() }
+}
+
+/// A block in which every second transaction is invalid or not, as the one before it leaves its
+/// sender rich or poor: the sender's own, or one that pays the sender.
+pub(crate) fn block_of_the_poor(count: u64) -> TestBlock {
+    let mut state = state();
+    let mut txs = Vec::new();
+    for number in 0..count {
+        let (rich, poor) = (sender(100 + 2 * number), sender(101 + 2 * number));
+        insert(&mut state, rich, ETHER, &[]);
+        insert(&mut state, poor, 1, &[]);
+        let all_but_fee = ETHER - 200_000 * 3_000_000_000;
+        if number % 2 == 0 {
+            txs.push(tx(rich, 0, poor, all_but_fee, Bytes::new()));
+            txs.push(tx(poor, 0, COUNTER, ETHER / 2, Bytes::new()));
+        } else {
+            txs.push(tx(rich, 0, poor, all_but_fee, Bytes::new()));
+            txs.push(tx(rich, 1, poor, ETHER / 2, Bytes::new()));
+        }
+    }
+    TestBlock { txs, state: Arc::new(state), header: header() }
 }

@@ -73,7 +73,7 @@ fn an_inspector_that_is_switched_on_sees_the_rest() {
     executor.apply_pre_execution_changes().expect("executes");
     for (index, tx) in block.txs.iter().enumerate() {
         if index == 15 {
-            assert_eq!(executor.metrics().executions - executor.metrics().aborts, 15);
+            assert!(executor.metrics().executions >= 15);
             executor.evm_mut().enable_inspector();
         }
         executor.execute_transaction(tx).expect("executes");
