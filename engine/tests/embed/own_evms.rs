@@ -199,7 +199,7 @@ fn fees_to_one_beneficiary_commute() {
     let factory = parallel_factory(&Observed::new(OwnEvmFactory), 4);
     for _ in 0..10 {
         let metrics = crate::drive::metrics(&factory, env(), &block);
-        assert_eq!((metrics.executions, metrics.aborts), (200, 0));
+        assert_eq!(metrics.reexecuted_gas, 0, "no result was thrown away");
     }
 }
 

@@ -12,7 +12,7 @@ use alloy_evm::{
     eth::EthEvmContext,
     precompiles::PrecompilesMap,
 };
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, map::hash_map::Entry};
 use pleach_engine::{
     ChainSpec, Debits, Engine, EngineConfig, Metrics, Observed, ParallelExecutionCtx,
     PleachEvmFactory, Speculation,
@@ -25,7 +25,7 @@ use revm::{
     },
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
-    state::{Account, EvmState},
+    state::{Account, EvmState, TransactionId},
 };
 
 use crate::{
@@ -114,12 +114,14 @@ impl<DB: Database, I: Inspector<EthEvmContext<DB>>> RollupEvm<DB, I> {
         state: &'a mut EvmState,
         address: Address,
     ) -> Result<&'a mut Account, EVMError<DB::Error>> {
-        if !state.contains_key(&address) {
-            let info = self.inner.db_mut().basic(address).map_err(EVMError::Database)?;
-            let new = || Account::new_not_existing(revm::state::TransactionId::ZERO);
-            state.insert(address, info.map_or_else(new, Account::from));
-        }
-        let account = state.get_mut(&address).expect("it was just inserted");
+        let account = match state.entry(address) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let info = self.inner.db_mut().basic(address).map_err(EVMError::Database)?;
+                let new = || Account::new_not_existing(TransactionId::ZERO);
+                entry.insert(info.map_or_else(new, Account::from))
+            }
+        };
         account.mark_touch();
         Ok(account)
     }
@@ -307,5 +309,5 @@ fn fees_to_the_vault_commute() {
     }
     block.state = state.into();
     let metrics = check(&block, 4, Debits::Observe);
-    assert_eq!((metrics.executions, metrics.aborts), (150, 0));
+    assert_eq!(metrics.reexecuted_gas, 0, "no result was thrown away");
 }
