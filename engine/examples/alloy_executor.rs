@@ -7,7 +7,7 @@ mod common;
 use std::{error::Error, sync::Arc};
 
 use alloy_evm::{
-    EthEvmFactory, EvmFactory,
+    EthEvmFactory, Evm, EvmFactory,
     block::{BlockExecutor, BlockExecutorFactory},
     eth::{EthBlockExecutionCtx, EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder},
 };
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // From here on everything goes by alloy-evm's traits. What is new is the second part of the
     // context: the state before the block, in a form that threads can share.
-    let mut db = State::builder()
+    let db = State::builder()
         .with_database(WrapDatabaseRef(Arc::clone(&state)))
         .with_bundle_update()
         .build();
@@ -46,18 +46,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let speculation = Speculation::new(state).with_transactions(block.tx_envs().to_vec());
     let ctx = ParallelExecutionCtx::parallel(ctx, speculation);
-    let evm = factory.evm_factory().create_evm(&mut db, env);
+    let evm = factory.evm_factory().create_evm(db, env);
     let mut executor = factory.create_executor(evm, ctx);
 
     executor.apply_pre_execution_changes()?;
     for index in 0..block.transactions().len() {
         executor.execute_transaction_with_index(block.recovered(index), index)?;
     }
-    let metrics = executor.metrics();
-    let result = executor.apply_post_execution_changes()?;
+    let (evm, result) = executor.finish()?;
+    let metrics = evm.metrics();
     println!("receipts     {}", result.receipts.len());
     println!("gas used     {}", result.gas_used);
     println!("executions   {}", metrics.executions);
     println!("thrown away  {}", metrics.aborts);
+    println!("in the cache {} accounts", evm.db().cache.accounts.len());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Pleach's block execution engine: blocks of Ethereum, and of chains like it, on many threads, with
-//! the output that execution on one thread gives.
+//! Pleach's block execution engine: blocks of Ethereum, and of chains like it, on many threads,
+//! with the output that execution on one thread gives.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -24,12 +24,12 @@
 //!
 //! There are two ways in:
 //!
-//! - [`Engine::execute`] takes an Ethereum block ([`RecoveredBlock`]), the rules ([`ChainSpec`]) and
-//!   anything that revm can read a state from ([`Prestate`]), and gives a [`BlockOutput`].
+//! - [`Engine::execute`] takes an Ethereum block ([`RecoveredBlock`]), the rules ([`ChainSpec`])
+//!   and anything that revm can read a state from ([`Prestate`]), and gives a [`BlockOutput`].
 //!   [`execute_serial`] does the same on one thread.
-//! - [`Engine::executor_factory`] takes a chain's own alloy-evm `BlockExecutorFactory` and gives one
-//!   whose executors run in parallel ([`ParallelBlockExecutorFactory`]). The chain's EVM factory is
-//!   wrapped in [`PleachEvmFactory`]; if it is not Ethereum's, in [`Observed`] before that, or it
+//! - [`Engine::executor_factory`] takes a chain's own alloy-evm `BlockExecutorFactory` and gives
+//!   one whose executors run in parallel ([`ParallelBlockExecutorFactory`]). The chain's EVM factory
+//!   is wrapped in [`PleachEvmFactory`]; if it is not Ethereum's, in [`Observed`] before that, or it
 //!   implements [`SpeculativeEvmFactory`] itself.
 //!
 //! `examples/` shows both, and a chain with a precompile of its own.

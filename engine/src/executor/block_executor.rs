@@ -19,8 +19,8 @@ use crate::{
 /// A chain's block executor `X`, with results handed to the EVM inside it.
 ///
 /// Every call goes to the chain's executor. Beside that,
-/// [`execute_block`](BlockExecutor::execute_block) makes the transactions known to the engine before
-/// the first one runs; a list in the context does so for callers that go one by one.
+/// [`execute_block`](BlockExecutor::execute_block) makes the transactions known to the engine
+/// before the first one runs; a list in the context does so for callers that go one by one.
 pub struct ParallelBlockExecutor<X, E: SpeculativeEvmFactory> {
     inner: X,
     pool: Arc<Pool>,

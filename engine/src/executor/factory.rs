@@ -95,8 +95,8 @@ pub struct Speculation<Tx> {
 
 impl<Tx> Speculation<Tx> {
     /// Runs ahead on this prestate: the state before the block, the same that the executor's
-    /// database starts from. Accounts and slots that differ from the database's cost time and change
-    /// nothing. Block hashes and the code of a hash are not compared.
+    /// database starts from. Accounts and slots that differ from the database's cost time and
+    /// change nothing. Block hashes and the code of a hash are not compared.
     pub fn new<P: Prestate>(prestate: Arc<P>) -> Self {
         Self { prestate, transactions: None }
     }

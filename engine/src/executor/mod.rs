@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use alloy_evm::{EthEvmFactory, eth::{EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder}};
+//! use alloy_evm::EthEvmFactory;
+//! use alloy_evm::eth::{EthBlockExecutorFactory, receipt_builder::AlloyReceiptBuilder};
 //! use pleach_engine::{ChainSpec, Engine, EngineConfig, PleachEvmFactory};
 //!
 //! let engine = Arc::new(Engine::new(EngineConfig { threads: 2 })?);

@@ -182,8 +182,8 @@ where
     expected
 }
 
-/// Gives the workers time to finish these small blocks before the first transaction is asked for, so
-/// that as many results as possible are made of what never was, or is no more.
+/// Gives the workers time to finish these small blocks before the first transaction is asked for,
+/// so that as many results as possible are made of what never was, or is no more.
 pub(crate) fn let_workers_run_ahead() {
     std::thread::sleep(std::time::Duration::from_millis(2));
 }

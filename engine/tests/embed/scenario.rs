@@ -22,7 +22,8 @@ pub(crate) const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 pub(crate) const COUNTER: Address = Address::repeat_byte(0xc0);
 /// Stores under its caller the balance of the account that the call data names.
 pub(crate) const BALANCE_READER: Address = Address::repeat_byte(0xba);
-/// Sends 0.4 ether to the account that the call data names; stores under its caller whether it could.
+/// Sends 0.4 ether to the account that the call data names; stores under its caller whether it
+/// could.
 pub(crate) const PAYER: Address = Address::repeat_byte(0xfa);
 /// Calls the account that its call data names with the rest of the call data; stores what is
 /// returned under its own caller.
