@@ -28,9 +28,9 @@
 //!   and anything that revm can read a state from ([`Prestate`]), and gives a [`BlockOutput`].
 //!   [`execute_serial`] does the same on one thread.
 //! - [`Engine::executor_factory`] takes a chain's own alloy-evm `BlockExecutorFactory` and gives
-//!   one whose executors run in parallel ([`ParallelBlockExecutorFactory`]). The chain's EVM factory
-//!   is wrapped in [`PleachEvmFactory`]; if it is not Ethereum's, in [`Observed`] before that, or it
-//!   implements [`SpeculativeEvmFactory`] itself.
+//!   one whose executors run in parallel ([`ParallelBlockExecutorFactory`]). The chain's EVM
+//!   factory is wrapped in [`PleachEvmFactory`]; if it is not Ethereum's, in [`Observed`] before
+//!   that, or it implements [`SpeculativeEvmFactory`] itself.
 //!
 //! `examples/` shows both, and a chain with a precompile of its own.
 //!
