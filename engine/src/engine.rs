@@ -9,7 +9,8 @@ use alloy_evm::{
 
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
-    parallel::{HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation},
+    executor::ParallelBlockExecutorFactory,
+    parallel::{Announced, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation},
     serial::{commit_state, execution_ctx, output, run_block},
 };
 
@@ -43,7 +44,7 @@ pub struct Metrics {
 /// Executes blocks in parallel. Owns its worker threads, which sleep between blocks.
 #[derive(Debug)]
 pub struct Engine {
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 impl Engine {
@@ -52,7 +53,7 @@ impl Engine {
     /// # Errors
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
-        Ok(Self { pool: Pool::new(config.threads.saturating_sub(1))? })
+        Ok(Self { pool: Arc::new(Pool::new(config.threads.saturating_sub(1))?) })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -78,10 +79,28 @@ impl Engine {
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let (mut evm, result) = run_block(executor, block, |evm| {
-            let txs = block.shared_tx_envs();
-            evm.speculate(&self.pool, txs, prestate.clone(), Validation::Written, bloom);
+            evm.announce(Announced {
+                pool: Arc::clone(&self.pool),
+                txs: block.shared_tx_envs(),
+                prestate: prestate.clone(),
+                validation: Validation::Written,
+                bloom,
+            });
+            evm.speculate();
         })?;
         let metrics = evm.stop();
         Ok((output(evm.into_db(), result), metrics))
+    }
+
+    /// Makes a chain's block executors run in parallel on this engine's threads.
+    ///
+    /// `inner` is the chain's own factory, made with an EVM factory that is wrapped in
+    /// [`PleachEvmFactory`]. See [`ParallelBlockExecutorFactory`].
+    pub fn executor_factory<F>(self: &Arc<Self>, inner: F) -> ParallelBlockExecutorFactory<F> {
+        ParallelBlockExecutorFactory::new(Arc::clone(self), inner)
+    }
+
+    pub(crate) const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 }

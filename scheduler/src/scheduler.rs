@@ -110,7 +110,12 @@ impl Scheduler {
     /// run again.
     pub fn is_estimate(&self, index: TxIdx) -> bool {
         let status = self.statuses[index].load();
-        !matches!(status.phase, Phase::Executed | Phase::Committed)
+        status.incarnation > 0 && !matches!(status.phase, Phase::Executed | Phase::Committed)
+    }
+
+    /// Whether a transaction's writes are all there to be read.
+    pub fn has_executed(&self, index: TxIdx) -> bool {
+        matches!(self.statuses[index].load().phase, Phase::Executed | Phase::Committed)
     }
 
     /// Whether a transaction's result waits for the committer, and of which incarnation it is.

@@ -1,6 +1,6 @@
 //! One block through both paths.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use pleach_engine::{
     BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions, RecoveredBlock,
@@ -52,9 +52,13 @@ pub enum PathDifference {
 impl BothPaths {
     /// An engine of this many threads; `access_list` has both paths build and compare the EIP-7928
     /// block access list as well.
-    pub fn new(threads: usize, access_list: bool) -> Self {
-        let engine = Engine::new(EngineConfig { threads });
-        Self { engine, accelerator: Accelerator::cpu(1), access_list }
+    ///
+    /// # Errors
+    /// What the operating system says if it refuses to start threads.
+    pub fn new(threads: usize, access_list: bool) -> io::Result<Self> {
+        let engine = Engine::new(EngineConfig { threads })?;
+        let accelerator = Accelerator::cpu(1).map_err(io::Error::other)?;
+        Ok(Self { engine, accelerator, access_list })
     }
 
     /// What recovers senders.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use pleach_engine::crypto;
 
 use super::{
     BothPaths, CaseReport, ExpectedFailures, ExpectedFailuresError, Selection, Source, SourceError,
@@ -77,6 +78,9 @@ pub enum RunError {
     /// The list of expected failures cannot be used.
     #[error(transparent)]
     ExpectedFailures(#[from] ExpectedFailuresError),
+    /// The operating system refuses to start threads.
+    #[error("worker threads cannot be started: {0}")]
+    Threads(#[from] std::io::Error),
 }
 
 /// Prints what a run found: success if no case failed unexpectedly and some ran.
@@ -98,13 +102,16 @@ pub(super) fn run_suite(args: &SuiteArgs, run_file: RunFile) -> Result<Summary, 
     let expected = ExpectedFailures::load(args.expected_failures.as_deref())?;
     let sources = args.paths.iter().map(|path| Source::at(path));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    crypto::install();
+    let jobs = (0..args.jobs.get()).map(|_| BothPaths::new(args.threads.get(), args.access_list));
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
     let mut summary = Summary::new(expected, args.json);
     // Hidden where standard error is no terminal.
     let progress = ProgressBar::new_spinner();
     progress
         .set_style(ProgressStyle::with_template(PROGRESS).expect("the template is well formed"));
     for source in sources.iter().flatten() {
-        run_source(args, source, run_file, &mut summary, &progress);
+        run_source((args, &jobs), source, run_file, &mut summary, &progress);
     }
     progress.finish_and_clear();
     Ok(summary)
@@ -116,7 +123,7 @@ struct FileReport {
 }
 
 fn run_source(
-    args: &SuiteArgs,
+    (args, jobs): (&SuiteArgs, &[BothPaths]),
     source: &Source,
     run_file: RunFile,
     summary: &mut Summary,
@@ -127,7 +134,8 @@ fn run_source(
     let mut tally = SourceTally { path: path.clone(), ..SourceTally::default() };
     let (report_sender, reports) = mpsc::channel();
     let read = thread::scope(|scope| {
-        let reader = scope.spawn(move || feed_workers(args, source, run_file, &report_sender));
+        let reader =
+            scope.spawn(move || feed_workers((args, jobs), source, run_file, &report_sender));
         for FileReport { file, cases } in reports {
             tally.files += 1;
             match cases {
@@ -148,7 +156,7 @@ fn run_source(
 
 /// Reads files on this thread and has workers run them; their reports go to `reports`.
 fn feed_workers(
-    args: &SuiteArgs,
+    (args, jobs): (&SuiteArgs, &[BothPaths]),
     source: &Source,
     run_file: RunFile,
     reports: &mpsc::Sender<FileReport>,
@@ -158,14 +166,13 @@ fn feed_workers(
     let files = Mutex::new(files);
     thread::scope(|scope| {
         let (selection, files) = (&selection, &files);
-        for _ in 0..args.jobs.get() {
+        for paths in jobs {
             let reports = reports.clone();
             scope.spawn(move || {
-                let paths = BothPaths::new(args.threads.get(), args.access_list);
                 loop {
                     let next = files.lock().expect("no worker panics while it waits").recv();
                     let Ok((file, bytes)) = next else { break };
-                    let cases = run_file(&paths, &bytes, &|case| selection.keeps(&file, case));
+                    let cases = run_file(paths, &bytes, &|case| selection.keeps(&file, case));
                     if reports.send(FileReport { file, cases }).is_err() {
                         break;
                     }

@@ -9,7 +9,6 @@ use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
     hot::Record,
-    location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
@@ -33,6 +32,9 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     helper: Option<Runner<E>>,
     record: Record,
     bloom: HandedBloom,
+    /// What the transaction at the frontier published before it was found not to stand. It stays
+    /// in place as an estimate until the transaction has been run again.
+    overtaken: Option<EvmState>,
     next: TxIdx,
 }
 
@@ -42,7 +44,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         validation: Validation,
         bloom: HandedBloom,
     ) -> Self {
-        Self { session, validation, helper: None, record: Record::default(), bloom, next: 0 }
+        let record = Record::default();
+        Self { session, validation, helper: None, record, bloom, overtaken: None, next: 0 }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -94,10 +97,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             session.counters.count_abort(result.result.tx_gas_used());
             self.record.aborted(target, &session.hot);
-            memory.retract(Writer::transaction(index), &result.state);
+            self.overtaken = Some(speculated.result.state);
         } else {
             session.counters.count_abort(0);
         }
+        self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "only the committer voids at its turn");
         Step::Run
     }
@@ -106,6 +110,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     pub(super) fn ran(&mut self, state: &EvmState) {
         let session = &self.session;
         session.counters.count_execution();
+        if let Some(overtaken) = self.overtaken.take() {
+            session.retract(self.next, &overtaken);
+        }
         if session.workers() > 0 {
             session.publish(self.next, state);
         }

@@ -29,15 +29,33 @@ use super::{
 use crate::Metrics;
 
 /// Creates EVMs of the chain's factory that can be handed results.
+///
+/// An EVM with an inspector runs every transaction itself, so that the inspector sees all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PleachEvmFactory<E> {
     inner: E,
+    same_precompiles: bool,
 }
 
 impl<E> PleachEvmFactory<E> {
     /// Wraps a chain's EVM factory.
     pub const fn new(inner: E) -> Self {
-        Self { inner }
+        Self { inner, same_precompiles: false }
+    }
+
+    /// Promises that an EVM's precompiles are replaced only by ones that compute the same, as a
+    /// cache in front of them does.
+    ///
+    /// Workers have the precompiles that the chain's factory gives them. So without this promise
+    /// an EVM whose precompiles are lent out for change runs serially from there on.
+    pub const fn with_same_precompiles(mut self) -> Self {
+        self.same_precompiles = true;
+        self
+    }
+
+    /// The chain's own factory.
+    pub const fn inner(&self) -> &E {
+        &self.inner
     }
 }
 
@@ -57,7 +75,7 @@ impl<E: SpeculativeEvmFactory> EvmFactory for PleachEvmFactory<E> {
         env: EvmEnv<Self::Spec, Self::BlockEnv>,
     ) -> Self::Evm<DB, NoOpInspector> {
         let inner = self.inner.create_evm(db, env.clone());
-        PleachEvm::new(inner, self.inner.clone(), env, false)
+        PleachEvm::new(inner, self, env, false)
     }
 
     fn create_evm_with_inspector<DB: Database, I: Inspector<Self::Context<DB>>>(
@@ -67,7 +85,7 @@ impl<E: SpeculativeEvmFactory> EvmFactory for PleachEvmFactory<E> {
         inspector: I,
     ) -> Self::Evm<DB, I> {
         let inner = self.inner.create_evm_with_inspector(db, env.clone(), inspector);
-        PleachEvm::new(inner, self.inner.clone(), env, true)
+        PleachEvm::new(inner, self, env, true)
     }
 }
 
@@ -78,10 +96,38 @@ pub struct PleachEvm<E: SpeculativeEvmFactory, V> {
     env: EvmEnv<E::Spec, E::BlockEnv>,
     /// Whether an inspector watches: then every transaction must really run, here.
     inspecting: bool,
-    /// What system calls changed before speculation started.
-    pre_block: Vec<EvmState>,
-    committer: Option<Committer<E>>,
+    same_precompiles: bool,
+    stage: Stage<E>,
     metrics: Metrics,
+}
+
+/// How far the block has come.
+///
+/// ```text
+/// BeforeTransactions ── first transaction is the one announced ──▶ Speculating
+///         │                                                            │
+///         │ first transaction, none announced          departure, error, end
+///         ▼                                                            ▼
+///       Serial ◀───────────────────────────────────────────────────────┘
+/// ```
+enum Stage<E: SpeculativeEvmFactory> {
+    BeforeTransactions {
+        /// What system calls have changed so far.
+        changes: Vec<EvmState>,
+        announced: Option<Announced<E::Tx>>,
+    },
+    Speculating(Box<Committer<E>>),
+    Serial,
+}
+
+/// The transactions of the block, made known before the first one is asked for.
+pub(crate) struct Announced<Tx> {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) txs: Arc<[Tx]>,
+    pub(crate) prestate: Arc<dyn SharedPrestate>,
+    pub(crate) validation: Validation,
+    /// Where the receipt builder looks for a result's bloom, if it does.
+    pub(crate) bloom: HandedBloom,
 }
 
 impl<E: SpeculativeEvmFactory, V> std::fmt::Debug for PleachEvm<E, V> {
@@ -91,40 +137,102 @@ impl<E: SpeculativeEvmFactory, V> std::fmt::Debug for PleachEvm<E, V> {
 }
 
 impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
-    fn new(inner: V, factory: E, env: EvmEnv<E::Spec, E::BlockEnv>, inspecting: bool) -> Self {
-        let metrics = Metrics::default();
-        let pre_block = Vec::new();
-        Self { inner, factory, env, inspecting, pre_block, committer: None, metrics }
+    fn new(
+        inner: V,
+        factory: &PleachEvmFactory<E>,
+        env: EvmEnv<E::Spec, E::BlockEnv>,
+        inspecting: bool,
+    ) -> Self {
+        Self {
+            inner,
+            factory: factory.inner.clone(),
+            env,
+            inspecting,
+            same_precompiles: factory.same_precompiles,
+            stage: Stage::BeforeTransactions { changes: Vec::new(), announced: None },
+            metrics: Metrics::default(),
+        }
     }
 
-    /// Lets the pool run ahead with the block's transactions. Called once all changes that come
-    /// before the first transaction are in the database.
-    pub(crate) fn speculate(
-        &mut self,
-        pool: &Pool,
-        txs: Arc<[E::Tx]>,
-        prestate: Arc<dyn SharedPrestate>,
-        validation: Validation,
-        bloom: HandedBloom,
-    ) {
-        if self.inspecting {
-            return;
+    /// Makes the block's transactions known. The pool runs ahead with them as soon as all changes
+    /// that come before the first transaction are in the database, which is when that one is asked
+    /// for, or when [`Self::speculate`] says so.
+    pub(crate) fn announce(&mut self, block: Announced<E::Tx>) {
+        if let (false, Stage::BeforeTransactions { announced, .. }) =
+            (self.inspecting, &mut self.stage)
+        {
+            *announced = Some(block);
         }
+    }
+
+    /// Lets the pool run ahead with the transactions that were announced, if any were.
+    pub(crate) fn speculate(&mut self) {
+        let Stage::BeforeTransactions { changes, announced } = &mut self.stage else { return };
+        let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
-        let workers = pool.len();
-        let session = Session::new(factory, env, txs, prestate, &self.pre_block, workers);
+        let workers = block.pool.len();
+        let session = Session::new(factory, env, block.txs, block.prestate, changes, workers);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
-        pool.submit(Arc::downgrade(&work));
-        self.committer = Some(Committer::new(session, validation, bloom));
+        block.pool.submit(Arc::downgrade(&work));
+        self.stage =
+            Stage::Speculating(Box::new(Committer::new(session, block.validation, block.bloom)));
     }
 
     /// Ends speculation; what is still to come runs serially. Returns what speculation has cost.
     pub(crate) fn stop(&mut self) -> Metrics {
-        if let Some(committer) = self.committer.take() {
-            self.metrics = committer.metrics();
-        }
+        self.metrics = self.metrics();
+        self.stage = Stage::Serial;
         self.metrics
+    }
+
+    /// What speculation has cost so far; all zero if there was none.
+    pub fn metrics(&self) -> Metrics {
+        match &self.stage {
+            Stage::Speculating(committer) => committer.metrics(),
+            Stage::BeforeTransactions { .. } | Stage::Serial => self.metrics,
+        }
+    }
+
+    /// The committer, if this is the transaction that it expects. It is taken out of the EVM while
+    /// it works, so that a panic in the chain's code ends speculation instead of leaving it with a
+    /// transaction that is neither done nor to be done.
+    fn take_committer(&mut self, tx: &E::Tx) -> Option<Box<Committer<E>>> {
+        self.start(tx);
+        let Stage::Speculating(committer) = &self.stage else { return None };
+        if !committer.expects(tx) {
+            self.stop();
+            return None;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Serial) {
+            Stage::Speculating(committer) => Some(committer),
+            Stage::BeforeTransactions { .. } | Stage::Serial => None,
+        }
+    }
+
+    /// Leaves the time before the first transaction, unless this is not yet the one announced: a
+    /// chain may run transactions of its own before those of the block.
+    fn start(&mut self, tx: &E::Tx) {
+        let Stage::BeforeTransactions { announced, .. } = &self.stage else { return };
+        match announced {
+            Some(block) if block.txs.first() == Some(tx) => self.speculate(),
+            Some(_) => {}
+            None => self.stage = Stage::Serial,
+        }
+    }
+
+    /// Keeps what a call before the first transaction changed.
+    fn note_change<Error>(&mut self, called: &Result<ResultAndState<E::HaltReason>, Error>) {
+        if let (Stage::BeforeTransactions { changes, .. }, Ok(called)) = (&mut self.stage, called) {
+            changes.push(called.state.clone());
+        }
+    }
+
+    /// Someone is about to get hold of the precompiles.
+    fn distrust_precompiles(&mut self) {
+        if !self.same_precompiles {
+            self.stop();
+        }
     }
 }
 
@@ -158,24 +266,20 @@ where
         &mut self,
         tx: Self::Tx,
     ) -> Result<ResultAndState<Self::HaltReason>, Self::Error> {
-        let Some(committer) = self.committer.as_mut() else { return self.inner.transact_raw(tx) };
-        if !committer.expects(&tx) {
-            let _ = self.stop();
-            return self.inner.transact_raw(tx);
-        }
-        match committer.step(self.inner.db_mut()) {
+        let Some(mut committer) = self.take_committer(&tx) else {
+            let result = self.inner.transact_raw(tx);
+            self.note_change(&result);
+            return result;
+        };
+        let result = match committer.step(self.inner.db_mut()) {
             Step::Result(result) => Ok(result),
-            Step::Run => {
-                let result = self.inner.transact_raw(tx);
-                match &result {
-                    Ok(ran) => committer.ran(&ran.state),
-                    Err(_) => {
-                        let _ = self.stop();
-                    }
-                }
-                result
-            }
+            Step::Run => self.inner.transact_raw(tx).inspect(|ran| committer.ran(&ran.state)),
+        };
+        match &result {
+            Ok(_) => self.stage = Stage::Speculating(committer),
+            Err(_) => self.metrics = committer.metrics(),
         }
+        result
     }
 
     fn transact_system_call(
@@ -185,9 +289,7 @@ where
         data: Bytes,
     ) -> Result<ResultAndState<Self::HaltReason>, Self::Error> {
         let result = self.inner.transact_system_call(caller, contract, data);
-        if let (None, Ok(called)) = (&self.committer, &result) {
-            self.pre_block.push(called.state.clone());
-        }
+        self.note_change(&result);
         result
     }
 
@@ -198,9 +300,26 @@ where
     fn set_inspector_enabled(&mut self, enabled: bool) {
         self.inspecting = enabled;
         if enabled {
-            let _ = self.stop();
+            self.stop();
         }
         self.inner.set_inspector_enabled(enabled);
+    }
+
+    fn db(&self) -> &Self::DB {
+        self.inner.db()
+    }
+
+    fn db_mut(&mut self) -> &mut Self::DB {
+        self.inner.db_mut()
+    }
+
+    fn inspector_mut(&mut self) -> &mut Self::Inspector {
+        self.inner.inspector_mut()
+    }
+
+    fn precompiles_mut(&mut self) -> &mut Self::Precompiles {
+        self.distrust_precompiles();
+        self.inner.precompiles_mut()
     }
 
     fn components(&self) -> (&Self::DB, &Self::Inspector, &Self::Precompiles) {
@@ -208,6 +327,7 @@ where
     }
 
     fn components_mut(&mut self) -> (&mut Self::DB, &mut Self::Inspector, &mut Self::Precompiles) {
+        self.distrust_precompiles();
         self.inner.components_mut()
     }
 }

@@ -12,6 +12,7 @@ mod hot;
 mod location;
 mod mv_memory;
 mod observe;
+mod observed;
 mod pool;
 mod read_set;
 mod receipts;
@@ -23,8 +24,10 @@ mod view;
 
 pub use evm::{PleachEvm, PleachEvmFactory};
 pub use observe::SpeculativeEvmFactory;
+pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
+pub(crate) use evm::Announced;
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};

@@ -20,8 +20,8 @@ pub(super) struct MvMemory {
     filter: WriteFilter,
     accounts: Shards<AccountVersions>,
     slots: Shards<SlotVersions>,
-    /// Everybody pays the beneficiary and hardly anybody looks: its balance is left out, so that
-    /// the fee does not make one location of the whole block.
+    /// Everybody pays the beneficiary and hardly anybody looks: once it has a balance, the balance
+    /// is left out, so that the fee does not make one location of the whole block.
     beneficiary: Address,
 }
 
@@ -131,7 +131,8 @@ impl MvMemory {
         let hash = self.account_hash(address);
         let reset = account.is_selfdestructed() || account.is_created();
         let mut parts = Parts::changed(account);
-        if *address == self.beneficiary && !reset {
+        let paid_before = !account.original_info().balance.is_zero();
+        if *address == self.beneficiary && paid_before && !reset {
             parts.balance = None;
         }
         if reset || !parts.is_empty() {

@@ -102,6 +102,11 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         &self.shared.scheduler
     }
 
+    /// Takes back what [`Self::publish`] made visible, given the same state.
+    pub(super) fn retract(&self, index: TxIdx, state: &EvmState) {
+        self.shared.memory.retract(Writer::transaction(index), state);
+    }
+
     pub(super) const fn workers(&self) -> usize {
         self.workers
     }
@@ -120,7 +125,7 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         }
         let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
         let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
-        same.find(|lower| self.scheduler().is_estimate(*lower))
+        same.find(|lower| !self.scheduler().has_executed(*lower))
     }
 
     /// Takes the result of the latest incarnation.

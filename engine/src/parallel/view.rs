@@ -1,6 +1,6 @@
 //! The state as one incarnation sees it.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
 use pleach_scheduler::{Scheduler, TxIdx};
@@ -129,6 +129,13 @@ impl View {
     pub(super) fn read_balance(&self, address: &Address) -> Option<U256> {
         let read = self.reads.accounts.iter().find(|read| read.address == *address);
         read.map(|read| read.balance)
+    }
+
+    /// Whether the incarnation has read some account more than once, as chains do that go past the
+    /// journal. The two reads may differ, and balances can be corrected only for one.
+    pub(super) fn has_read_an_account_twice(&self) -> bool {
+        let mut seen = HashSet::with_capacity(self.reads.accounts.len());
+        !self.reads.accounts.iter().all(|read| seen.insert(read.address))
     }
 
     fn fail<T>(&mut self, error: ViewError) -> Result<T, ViewError> {
