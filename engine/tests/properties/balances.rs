@@ -81,7 +81,7 @@ fn senders_funded_and_drained_within_the_block() {
     put(&mut state, broke, 10_000_000, 0, &[], &[]);
     put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
     let mut txs = vec![
-        Tx::call(signer(1), 0, late).value(5_000_000),
+        Tx::call(signer(1), 0, late).value(5_000_123),
         Tx::call(late, 0, signer(2)).value(123),
         Tx::call(broke, 0, signer(2)).value(5_000_000),
         Tx::call(signer(3), 0, signer(2)),

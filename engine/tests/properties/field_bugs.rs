@@ -199,21 +199,21 @@ fn touched_empty_accounts_are_cleared() {
 #[test]
 fn an_empty_account_with_storage_is_wiped() {
     let fork = Fork::Prague;
-    let mut state = funded(3);
+    let mut state = funded(60);
     put(&mut state, MACHINE, 0, 1, &machine_code(), &[]);
-    let empty = signer(9);
+    let empty = signer(99);
     put(&mut state, empty, 0, 0, &[], &[(1, 77)]);
-    let look = Program::new()
-        .step(Kind::Load, 1, 0)
-        .step(Kind::Mix, 1, 0)
-        .step(Kind::Store, 2, u64::MAX);
-    let txs = [
+    let mut txs = vec![
         Tx::call(signer(1), 0, empty),
-        Tx::call(signer(2), 0, HEIR).delegating(vec![authorize(9, MACHINE, 0)]),
-        Tx::call(signer(3), 0, empty).input(look.bytes()),
+        Tx::call(signer(2), 0, HEIR).delegating(vec![authorize(99, MACHINE, 0)]),
     ];
+    for n in 3..=60 {
+        let look = Program::new().step(Kind::Load, 1, 0).step(Kind::Mix, 1, 0);
+        let look = look.step(Kind::Store, u64::from(n), u64::MAX);
+        txs.push(Tx::call(signer(n), 0, empty).input(look.bytes()));
+    }
     let output = Engines::check_valid(&case(fork, header(fork), &txs, state));
-    assert_eq!(slot(&output, empty, 2), Some(U256::from(1)));
+    assert_eq!(slot(&output, empty, 3), Some(U256::from(1)));
 }
 
 /// The beneficiary destroys itself between two fees: what it was paid before is gone, or, from
