@@ -33,7 +33,7 @@ struct AccountVersions {
     address: Address,
     /// In ascending order of writer.
     parts: SmallVec<[(Writer, Parts); 1]>,
-    /// Writers after which no earlier slot value counts: creation and self-destruct.
+    /// Writers after which no earlier slot value counts: creation and deletion.
     resets: Vec<Writer>,
     /// Which parts any writer changed: a search need not go on for others.
     ever_changed: PartSet,
@@ -210,8 +210,10 @@ impl MvMemory {
 
     fn publish_account(&self, writer: Writer, address: &Address, account: &Account) {
         let hash = self.account_hash(address);
-        let reset = account.is_selfdestructed() || account.is_created();
         let mut parts = Parts::changed(account);
+        // EIP-161 may delete an account that is empty but for its storage.
+        let deleted = parts.exists == Some(false);
+        let reset = deleted || account.is_selfdestructed() || account.is_created();
         if *address == self.beneficiary && !reset {
             parts.balance = None;
         }
