@@ -33,7 +33,8 @@ fn every_way_of_looking_at_a_balance_is_noticed() {
     for fork in [Fork::Frontier, Fork::SpuriousDragon, Fork::Istanbul, Fork::Shanghai, Fork::Osaka]
     {
         for account in [MACHINE, PAYEE, BENEFICIARY] {
-            let look = Program::new().step(Kind::Balance, account, 0).step(Kind::Store, 1, u64::MAX);
+            let look =
+                Program::new().step(Kind::Balance, account, 0).step(Kind::Store, 1, u64::MAX);
             paid_while_looked_at(fork, &look);
         }
         if fork >= Fork::Istanbul {

@@ -152,10 +152,11 @@ fn revival_follows_the_fork() {
         let init = init_code(MACHINE, &Program::new(), 0, &proxy_code(MACHINE, 100_000));
         let child = MACHINE.create2(B256::ZERO, keccak256(&init));
         let create = Program::new().create2(0, 0, &init).step(Kind::Store, 1, u64::MAX);
-        let store = Program::new()
-            .step(Kind::Load, 0, 0)
-            .step(Kind::Mix, 3, 0)
-            .step(Kind::Store, 0, u64::MAX);
+        let store = Program::new().step(Kind::Load, 0, 0).step(Kind::Mix, 3, 0).step(
+            Kind::Store,
+            0,
+            u64::MAX,
+        );
         let die = Program::new().step(Kind::SelfDestruct, HEIR, 0);
         let txs = [
             Tx::call(signer(1), 0, MACHINE).input(create.bytes()),
@@ -270,10 +271,8 @@ fn delegations_change_within_a_block() {
     put(&mut state, OTHER, 0, 1, &proxy_code(MACHINE, 60_000), &[]);
     let authority = signer(9);
     let look = read_and_store(Kind::CodeHash, authority, 1);
-    let count = Program::new()
-        .step(Kind::Load, 0, 0)
-        .step(Kind::Mix, 1, 0)
-        .step(Kind::Store, 0, u64::MAX);
+    let count =
+        Program::new().step(Kind::Load, 0, 0).step(Kind::Mix, 1, 0).step(Kind::Store, 0, u64::MAX);
     let call = |n: u8| Tx::call(signer(n), 0, authority).input(count.bytes());
     let twice = vec![authorize(9, MACHINE, 2), authorize(9, OTHER, 3)];
     let txs = [

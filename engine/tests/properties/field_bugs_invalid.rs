@@ -110,10 +110,8 @@ fn one_invalid_transaction_does_not_make_the_rest_serial() {
     let mut state = funded(60);
     put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
     let poor = signer(99);
-    let mut txs = vec![
-        Tx::call(signer(1), 0, poor).value(10_u64.pow(16)),
-        Tx::call(poor, 0, OTHER).value(5),
-    ];
+    let mut txs =
+        vec![Tx::call(signer(1), 0, poor).value(10_u64.pow(16)), Tx::call(poor, 0, OTHER).value(5)];
     txs.extend((2..=60).map(|n| Tx::call(signer(n), 0, signer(n + 100)).value(1)));
     let case = case(fork, header(fork), &txs, state);
     Engines::check_valid(&case);

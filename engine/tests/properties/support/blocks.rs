@@ -252,9 +252,11 @@ pub(crate) fn recovered(
     Arc::new(block.expect("there is one sender per transaction"))
 }
 
-/// A state in which the first `count` signers have 10^18 wei each.
+/// A state in which the first `count` signers have 10^18 wei each. The beneficiary has one: were
+/// there no such account, no transaction that ran ahead would stand.
 pub(crate) fn funded(count: u8) -> FlatState {
     let mut state = FlatState::new();
+    put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
     for number in 1..=count {
         put(&mut state, signer(number), 10_u64.pow(18), 0, &[], &[]);
     }

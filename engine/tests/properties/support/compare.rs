@@ -76,7 +76,10 @@ impl Engines {
 }
 
 /// Executes a block in parallel, whatever its size.
-pub(crate) fn execute(engine: &Engine, case: &Case) -> Result<(BlockOutput, Metrics), ExecuteError> {
+pub(crate) fn execute(
+    engine: &Engine,
+    case: &Case,
+) -> Result<(BlockOutput, Metrics), ExecuteError> {
     let options = ExecuteOptions { access_list: true, force_parallel: true };
     engine.execute(&case.chain, &case.block, &case.prestate, options)
 }
@@ -108,9 +111,9 @@ fn detail(serial: &BlockOutput, parallel: &BlockOutput) -> String {
     let mut addresses: Vec<_> = serial.bundle.state.keys().collect();
     addresses.extend(parallel.bundle.state.keys());
     addresses.sort_unstable();
-    let differing = addresses.into_iter().find(|address| {
-        serial.bundle.state.get(*address) != parallel.bundle.state.get(*address)
-    });
+    let differing = addresses
+        .into_iter()
+        .find(|address| serial.bundle.state.get(*address) != parallel.bundle.state.get(*address));
     let Some(address) = differing else { return access_list_detail(serial, parallel) };
     let (ours, theirs) = (serial.bundle.state.get(address), parallel.bundle.state.get(address));
     format!("{address}\nserial {ours:?}\nparallel {theirs:?}")
@@ -118,7 +121,8 @@ fn detail(serial: &BlockOutput, parallel: &BlockOutput) -> String {
 
 /// The differing accounts of the access lists.
 fn access_list_detail(serial: &BlockOutput, parallel: &BlockOutput) -> String {
-    let (ours, theirs) = (serial.access_list.iter().flatten(), parallel.access_list.iter().flatten());
+    let (ours, theirs) =
+        (serial.access_list.iter().flatten(), parallel.access_list.iter().flatten());
     let differing = ours.zip(theirs).filter(|(ours, theirs)| ours != theirs);
     differing.map(|(ours, theirs)| format!("serial {ours:?}\nparallel {theirs:?}\n")).collect()
 }

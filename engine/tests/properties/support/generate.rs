@@ -92,7 +92,8 @@ fn transaction(world: &World, nonces: &mut [u64], rng: &mut Rng) -> Tx {
     let mut tx = body(world, from, nonce, rng);
     tx.style = style(world, &mut tx, rng);
     if let Style::Delegation { authorizations, .. } = &tx.style {
-        for authority in authorizations.iter().filter_map(|signed| signed.recover_authority().ok()) {
+        for authority in authorizations.iter().filter_map(|signed| signed.recover_authority().ok())
+        {
             let at = world.signers.iter().position(|signer| *signer == authority);
             at.into_iter().for_each(|at| nonces[at] += 1);
         }
@@ -137,7 +138,11 @@ fn style(world: &World, tx: &mut Tx, rng: &mut Rng) -> Style {
         1 if world.fork >= Fork::London => Style::DynamicFee { tip },
         2 if world.fork >= Fork::Cancun && !creates => {
             // The first byte is the version of EIP-4844's hashes.
-            Style::Blob { tip, hashes: vec![B256::repeat_byte(1)], max_blob_fee: rng.between(1, 3).into() }
+            Style::Blob {
+                tip,
+                hashes: vec![B256::repeat_byte(1)],
+                max_blob_fee: rng.between(1, 3).into(),
+            }
         }
         3 | 4 if world.fork >= Fork::Prague && !creates => {
             let count = rng.between(1, 3);

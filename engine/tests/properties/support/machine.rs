@@ -232,7 +232,14 @@ impl Program {
     }
 
     /// A call of the given kind: target, value (or its mask), gas, data.
-    pub(crate) fn call(self, kind: Kind, to: Address, value: impl Word, gas: u64, data: &[u8]) -> Self {
+    pub(crate) fn call(
+        self,
+        kind: Kind,
+        to: Address,
+        value: impl Word,
+        gas: u64,
+        data: &[u8],
+    ) -> Self {
         self.full_step(kind, [to.word(), value.word(), gas.word()], data)
     }
 
