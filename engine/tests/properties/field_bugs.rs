@@ -1,7 +1,7 @@
 //! Bugs that other parallel engines had, each as a test: accounts, code and storage.
 //!
-//! Not here: wrong roots from streaming or concurrent commitment, which are tested where state roots
-//! are computed; the contended mainnet block 25642542, which is among the real blocks.
+//! Not here: wrong roots from streaming or concurrent commitment, which are tested where state
+//! roots are computed; the contended mainnet block 25642542, which is among the real blocks.
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use revm::bytecode::opcode;
