@@ -94,22 +94,28 @@ fn senders_funded_and_drained_within_the_block() {
 }
 
 /// Payments that overflow 2^256 by one wei, or just do not, depending on what came before: revm
-/// fails the payment.
+/// fails the payment. No account is huge before the transaction, and no payment alone is.
 #[test]
 fn sums_near_the_top_overflow_as_in_serial_execution() {
     let fork = Fork::Osaka;
     let nearly = (U256::from(1) << 252) - U256::from(1);
-    for short in 0..4_u64 {
+    let payers = [0x61, 0x62, 0x63, 0x64].map(Address::repeat_byte);
+    for short in 0..6_u64 {
         let mut state = funded(4);
-        put(&mut state, MACHINE, U256::MAX, 1, &machine_code(), &[]);
-        // Twelve payments lift this to within a few wei of the top.
-        let start = (U256::from(1) << 254) - U256::from(5);
+        put(&mut state, MACHINE, 100, 1, &machine_code(), &[]);
+        let start = (U256::from(1) << 254) - U256::from(7);
         put(&mut state, PAYEE, start, 0, &[], &[]);
+        // Twelve payments lift the payee to within a few wei of the top; one more is too much.
         let mut pay = Program::new();
-        for _ in 0..12 {
-            pay = pay.call(Kind::Call, PAYEE, nearly, 30_000, &[]);
+        for payer in payers {
+            put(&mut state, payer, start, 1, &machine_code(), &[]);
+            let mut thrice = Program::new();
+            for _ in 0..3 {
+                thrice = thrice.call(Kind::Call, PAYEE, nearly, 30_000, &[]);
+            }
+            pay = pay.call(Kind::Call, payer, 0, 150_000, thrice.bytes());
         }
-        let pay = pay.call(Kind::Call, PAYEE, 16 - short, 30_000, &[]);
+        let pay = pay.call(Kind::Call, PAYEE, 18 - short, 30_000, &[]);
         let pay = pay.step(Kind::Store, 1, u64::MAX);
         let txs = [
             Tx::call(signer(1), 0, PAYEE).value(1),
