@@ -129,8 +129,10 @@ impl MvMemory {
 
     fn publish_account(&self, writer: Writer, address: &Address, account: &Account) {
         let hash = self.account_hash(address);
-        let reset = account.is_selfdestructed() || account.is_created();
         let mut parts = Parts::changed(account);
+        // EIP-161 may delete an account that is empty but for its storage.
+        let deleted = account.is_selfdestructed() || parts.exists == Some(false);
+        let reset = deleted || account.is_created();
         let paid_before = !account.original_info().balance.is_zero();
         if *address == self.beneficiary && paid_before && !reset {
             parts.balance = None;
@@ -144,7 +146,7 @@ impl MvMemory {
             let new = || AccountVersions::new(*address);
             shard.find_or_insert(|e| e.is_of(address), new).insert(writer, parts, reset);
         }
-        if account.is_selfdestructed() {
+        if deleted {
             return;
         }
         for (slot, value) in account.changed_storage_slots() {

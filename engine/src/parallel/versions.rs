@@ -64,7 +64,7 @@ impl<T> Versions<T> {
 pub(super) struct Parts {
     pub(super) balance: Option<U256>,
     nonce: Option<u64>,
-    exists: Option<bool>,
+    pub(super) exists: Option<bool>,
     code: Option<Box<Code>>,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct AccountVersions {
     nonce: Versions<u64>,
     exists: Versions<bool>,
     code: Versions<Box<Code>>,
-    /// Writers after which no earlier slot value counts: creation and self-destruct.
+    /// Writers after which no earlier slot value counts: creation and deletion.
     pub(super) resets: Versions<()>,
 }
 

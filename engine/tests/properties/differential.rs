@@ -8,7 +8,7 @@ use std::env;
 use crate::support::{compare::Engines, generate::generate};
 
 /// Tried unless the environment says otherwise: about a minute on two cores.
-const DEFAULT_CASES: u64 = 600;
+const DEFAULT_CASES: u64 = 4_000;
 const REPEATS: usize = 3;
 const REPLAY_REPEATS: usize = 100;
 

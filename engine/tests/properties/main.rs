@@ -1,10 +1,13 @@
 //! Properties of parallel execution, all of them one: it gives what serial execution gives.
 //!
 //! - `differential`: random blocks.
-//! - `field_bugs`: one test for each bug that is known from other parallel engines.
+//! - `field_bugs`, `field_bugs_invalid`: one test for each bug known from other parallel engines.
+//! - `balances`: where balances may be added up out of order, and where not.
 //!
 //! One binary, since compiling the engine for one prestate type takes longer than running it.
 
+mod balances;
 mod differential;
 mod field_bugs;
+mod field_bugs_invalid;
 mod support;

@@ -19,7 +19,7 @@ use pleach_state::FlatState;
 use super::{
     compare::Case,
     forks::{CHAIN_ID, Fork},
-    prestate::SlowState,
+    prestate::{SlowState, put},
 };
 
 /// What the base fee is from London on, in wei per gas.
@@ -250,4 +250,15 @@ pub(crate) fn recovered(
     let senders = txs.iter().map(|tx| tx.from).collect();
     let block = RecoveredBlock::with_senders(Block { header, body }, senders);
     Arc::new(block.expect("there is one sender per transaction"))
+}
+
+/// A state in which the first `count` signers have 10^18 wei each. The beneficiary has one: were
+/// there no such account, no transaction that ran ahead would stand.
+pub(crate) fn funded(count: u8) -> FlatState {
+    let mut state = FlatState::new();
+    put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
+    for number in 1..=count {
+        put(&mut state, signer(number), 10_u64.pow(18), 0, &[], &[]);
+    }
+    state
 }

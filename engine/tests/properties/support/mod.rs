@@ -4,6 +4,7 @@
 pub(crate) mod asm;
 pub(crate) mod blocks;
 pub(crate) mod compare;
+pub(crate) mod field;
 pub(crate) mod forks;
 pub(crate) mod generate;
 pub(crate) mod machine;

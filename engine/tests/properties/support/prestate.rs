@@ -7,6 +7,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use parking_lot::{Condvar, Mutex};
 use pleach_state::{FlatAccount, FlatState, StateError};
 use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
 
@@ -20,13 +21,42 @@ pub(crate) struct SlowState {
     stalls: AtomicU64,
     reads: AtomicU64,
     seed: u64,
+    meeting: Option<Meeting>,
+}
+
+/// Two accounts whose readers wait for each other: they only get through side by side.
+#[derive(Debug)]
+struct Meeting {
+    accounts: [Address; 2],
+    arrived: Mutex<[bool; 2]>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    fn attend(&self, address: Address) {
+        let Some(at) = self.accounts.iter().position(|account| *account == address) else { return };
+        let mut arrived = self.arrived.lock();
+        arrived[at] = true;
+        self.changed.notify_all();
+        let timeout = Duration::from_secs(20);
+        let missing = |arrived: &mut [bool; 2]| !arrived[0] || !arrived[1];
+        let waited = self.changed.wait_while_for(&mut arrived, missing, timeout);
+        assert!(!waited.timed_out(), "nobody reads {} meanwhile", self.accounts[1 - at]);
+    }
 }
 
 impl SlowState {
     pub(crate) fn new(state: FlatState) -> Self {
         // Stalls need no replay: a result that depends on them is the bug that is looked for.
         let seed = RandomState::new().hash_one(0_u8);
-        Self { state, stalls: AtomicU64::new(0), reads: AtomicU64::new(0), seed }
+        Self { state, stalls: AtomicU64::new(0), reads: AtomicU64::new(0), seed, meeting: None }
+    }
+
+    /// Lets the first readers of two accounts through only while both are at it.
+    pub(crate) fn with_meeting(state: FlatState, accounts: [Address; 2]) -> Self {
+        let (arrived, changed) = (Mutex::default(), Condvar::default());
+        let meeting = Some(Meeting { accounts, arrived, changed });
+        Self { meeting, ..Self::new(state) }
     }
 
     pub(crate) fn set_stalls(&self, percent: u64) {
@@ -53,6 +83,9 @@ impl DatabaseRef for SlowState {
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
         self.stall();
+        if let Some(meeting) = &self.meeting {
+            meeting.attend(address);
+        }
         self.state.basic_ref(address)
     }
 

@@ -125,6 +125,11 @@ fn prestate(fork: Fork, signers: &[Address], inits: &[Vec<u8>], rng: &mut Rng) -
         let balance = rng.pick(&[u128::from(u64::MAX), 1 << 90, 9_000_000, 5_000_000]);
         put(&mut state, *signer, U256::from(balance), 0, &[], &[]);
     }
+    if rng.chance(20) {
+        // It can be called and can delegate, but not pay; and it is empty but for its storage.
+        let last = signers.last().expect("there are signers");
+        put(&mut state, *last, 0, 0, &[], &[(0, 50), (1, 51)]);
+    }
     let huge = [U256::MAX, U256::MAX - U256::from(5), U256::from(1) << 255, U256::from(1) << 252];
     for machine in MACHINES {
         let balance = match rng.below(8) {
@@ -138,6 +143,10 @@ fn prestate(fork: Fork, signers: &[Address], inits: &[Vec<u8>], rng: &mut Rng) -
     put(&mut state, RICH, 1 << 40, 0, &[], &[]);
     if rng.chance(50) {
         put(&mut state, EMPTY, 0, 0, &[], &[]);
+    }
+    // Most often the beneficiary is known: what runs ahead seldom stands where it is not.
+    if rng.chance(80) {
+        put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
     }
     if rng.chance(30) {
         // Something is in the way of a creation: wei alone is not, a nonce or code is.
