@@ -1,4 +1,5 @@
-//! Keeps the house readable: short functions, short files, short lines, and nothing left lying about.
+//! Keeps the house readable: short functions, short files, short lines, and nothing left lying
+//! about.
 
 use std::{
     fs,

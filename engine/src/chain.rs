@@ -41,7 +41,8 @@ pub enum ChainError {
     },
     /// The genesis file names a fork that this version has no rules for.
     #[error(
-        "unknown fork {fork:?} in the genesis configuration: this version of Pleach has no rules for it"
+        "unknown fork {fork:?} in the genesis configuration: this version of Pleach has no rules \
+         for it"
     )]
     UnknownFork {
         /// The fork's field name.
@@ -168,8 +169,8 @@ impl ChainSpec {
         EvmEnv::for_eth_block(header, &self.hardforks, self.chain_id, params)
     }
 
-    /// The latest fork active at a block, in upper case; blob-parameter forks count as the fork that
-    /// they refine.
+    /// The latest fork active at a block, in upper case; blob-parameter forks count as the fork
+    /// that they refine.
     pub fn fork_name(&self, number: u64, timestamp: u64) -> &'static str {
         let active = |fork: EthereumHardfork| {
             let condition = self.hardforks.ethereum_fork_activation(fork);
@@ -290,7 +291,8 @@ fn genesis_forks(
     forks
 }
 
-/// The Merge: at a named block, or at the first block if the terminal difficulty is reached at once.
+/// The Merge: at a named block, or at the first block if the terminal difficulty is reached at
+/// once.
 fn genesis_merge(config: &ChainConfig, genesis_difficulty: U256) -> Option<ForkCondition> {
     let total_difficulty = config.terminal_total_difficulty?;
     let from_genesis =

@@ -10,7 +10,7 @@
 //! | SHA-256 | AWS-LC | `sha2` |
 //! | MODEXP | AWS-LC's big numbers | `aurora-engine-modexp` |
 //! | ECMUL (BN254) | arkworks with the endomorphism | arkworks, double and add |
-//! | KZG point evaluation | blst and one constant of the trusted setup | c-kzg and the whole setup |
+//! | KZG point evaluation | blst, one constant of the trusted setup | c-kzg, the whole setup |
 //! | P256VERIFY | AWS-LC | `p256` |
 //!
 //! # First use

@@ -9,8 +9,11 @@ use alloy_evm::{
 
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
+    controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
-    parallel::{Announced, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation},
+    parallel::{
+        Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
+    },
     serial::{commit_state, execution_ctx, output, run_block},
 };
 
@@ -26,8 +29,11 @@ pub struct EngineConfig {
 pub struct ExecuteOptions {
     /// Whether the output carries the EIP-7928 block access list.
     pub access_list: bool,
-    /// Speculate even where serial execution would be chosen, as measurements and tests want.
+    /// Run ahead even where serial execution would be chosen, as measurements and tests want.
     pub force_parallel: bool,
+    /// Run even the transaction whose turn it is ahead first, so that every result passes through
+    /// validation, whatever the number of threads. Slower; for tests. Implies `force_parallel`.
+    pub rehearse: bool,
 }
 
 /// What one execution cost.
@@ -39,6 +45,8 @@ pub struct Metrics {
     pub aborts: u64,
     /// Gas that the thrown away incarnations had used.
     pub reexecuted_gas: u64,
+    /// How the block was executed, and why.
+    pub decision: Decision,
 }
 
 /// Executes blocks in parallel. Owns its worker threads, which sleep between blocks.
@@ -61,7 +69,8 @@ impl Engine {
         self.pool.len() + 1
     }
 
-    /// Executes a block; the output equals [`execute_serial`](crate::execute_serial)'s in every field.
+    /// Executes a block; the output equals [`execute_serial`](crate::execute_serial)'s in every
+    /// field.
     ///
     /// # Errors
     /// The same [`ExecuteError`] that serial execution gives.
@@ -72,6 +81,10 @@ impl Engine {
         prestate: &Arc<P>,
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        let decision = match options.force_parallel || options.rehearse {
+            true => Decision::Forced,
+            false => decide(block, self.threads()),
+        };
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
@@ -79,16 +92,23 @@ impl Engine {
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let (mut evm, result) = run_block(executor, block, |evm| {
+            let Some(effort) = Effort::of(decision, options.rehearse) else { return };
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
                 prestate: prestate.clone(),
                 validation: Validation::Written,
+                effort,
                 bloom,
             });
             evm.speculate();
         })?;
-        let metrics = evm.stop();
+        let executed = Metrics {
+            executions: block.transactions().len() as u64,
+            decision,
+            ..Metrics::default()
+        };
+        let metrics = evm.stop().unwrap_or(executed);
         Ok((output(evm.into_db(), result), metrics))
     }
 

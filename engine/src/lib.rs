@@ -48,6 +48,7 @@
 
 mod block;
 mod chain;
+mod controller;
 pub mod crypto;
 mod engine;
 mod error;
@@ -60,6 +61,7 @@ pub mod validate;
 
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
+pub use controller::Decision;
 pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
 pub use error::ExecuteError;
 pub use executor::{

@@ -19,9 +19,9 @@
 //! # Where a device comes in
 //!
 //! Callers hand over [`RecoveryRequest`]s, which are plain data (a signature, a hash, one flag),
-//! and know nothing of who computes. A device becomes one more holder of work inside [`Accelerator`]:
-//! it takes chunks from one end of a batch while these threads take from the other, and whatever it
-//! cannot decide goes through [`recover_one`], its twin.
+//! and know nothing of who computes. A device becomes one more holder of work inside
+//! [`Accelerator`]: it takes chunks from one end of a batch while these threads take from the
+//! other, and whatever it cannot decide goes through [`recover_one`], its twin.
 
 mod accelerator;
 mod keccak;

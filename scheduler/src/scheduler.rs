@@ -166,7 +166,8 @@ impl Scheduler {
         self.block_on(version, dependency, version.incarnation + 1);
     }
 
-    /// Like [`wait_for`](Self::wait_for) for an incarnation that has not begun: it keeps its number.
+    /// Like [`wait_for`](Self::wait_for) for an incarnation that has not begun: it keeps its
+    /// number.
     pub fn postpone(&self, version: Version, dependency: TxIdx) {
         self.block_on(version, dependency, version.incarnation);
     }

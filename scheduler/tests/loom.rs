@@ -1,4 +1,5 @@
-//! Models of the protocol under loom: `bash .ci/run loom`. Without loom there is nothing to run here.
+//! Models of the protocol under loom: `bash .ci/run loom`. Without loom there is nothing to run
+//! here.
 #![cfg(loom)]
 
 use loom::{

@@ -76,7 +76,12 @@ impl BothPaths {
         block: &Arc<RecoveredBlock>,
         state: &Arc<FlatState>,
     ) -> Result<Result<BlockOutput, ExecuteError>, PathDifference> {
-        let options = ExecuteOptions { access_list: self.access_list, force_parallel: true };
+        // Most test blocks have one transaction: rehearsed, it goes all the way as well.
+        let options = ExecuteOptions {
+            access_list: self.access_list,
+            rehearse: true,
+            ..ExecuteOptions::default()
+        };
         let parallel = self.engine.execute(chain, block, state, options);
         let serial = execute_serial(chain, block, state, self.access_list);
         match (parallel, serial) {

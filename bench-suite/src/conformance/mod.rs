@@ -1,8 +1,8 @@
 //! Runners for Ethereum's official test suites: state tests and blockchain tests.
 //!
 //! Every case is executed twice, in parallel and serially; the two must agree in every
-//! field of the output, or refuse with the same error at the same place, and the result must be what
-//! the test expects. Files come from folders, from single `.json` files, and from `.tar.zst`
+//! field of the output, or refuse with the same error at the same place, and the result must be
+//! what the test expects. Files come from folders, from single `.json` files, and from `.tar.zst`
 //! archives, which are read as a stream and never unpacked to disk.
 
 mod both;

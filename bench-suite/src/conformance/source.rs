@@ -47,7 +47,10 @@ pub enum SourceError {
         source: io::Error,
     },
     /// Neither a folder nor a kind of file that holds tests.
-    #[error("{path} is neither a folder, a .json file nor a .tar.zst archive", path = .path.display())]
+    #[error(
+        "{path} is neither a folder, a .json file nor a .tar.zst archive",
+        path = .path.display()
+    )]
     UnknownKind {
         /// The path.
         path: PathBuf,

@@ -65,7 +65,10 @@ impl Runner {
         Ok(Self {
             accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
             engine: Engine::new(EngineConfig { threads })?,
-            options: ExecuteOptions { force_parallel: args.force_parallel, access_list: false },
+            options: ExecuteOptions {
+                force_parallel: args.force_parallel,
+                ..ExecuteOptions::default()
+            },
             mode: args.mode,
             repeat: args.repeat,
         })

@@ -13,7 +13,7 @@ use alloy_evm::{
 use super::Speculation;
 use crate::{
     Metrics, PleachEvm, SpeculativeEvmFactory, Validation,
-    parallel::{Announced, HandedBloom, Pool},
+    parallel::{Announced, Effort, HandedBloom, Pool},
 };
 
 /// A chain's block executor `X`, with results handed to the EVM inside it.
@@ -68,6 +68,7 @@ where
             txs: txs.into(),
             prestate: Arc::clone(&speculation.prestate),
             validation: self.validation,
+            effort: Effort::Adaptive,
             // The chain's own receipt builder computes blooms itself.
             bloom: HandedBloom::default(),
         });

@@ -14,7 +14,7 @@ use super::{
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
     validate::{Validation, correct_balances, validate},
 };
-use crate::Metrics;
+use crate::{Decision, Metrics};
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
@@ -24,11 +24,36 @@ pub(super) enum Step<H> {
     Run,
 }
 
+/// How hard to hold on to running ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Give up where most results turn out not to stand.
+    Adaptive,
+    /// Never give up.
+    Persistent,
+    /// Never give up, and run ahead even what could be run in its turn, so that every result passes
+    /// through validation.
+    Rehearsing,
+}
+
+impl Effort {
+    /// The effort that a decision asks for; `None` for serial execution.
+    pub(crate) const fn of(decision: Decision, rehearse: bool) -> Option<Self> {
+        match decision {
+            _ if rehearse => Some(Self::Rehearsing),
+            Decision::Forced => Some(Self::Persistent),
+            Decision::Parallel => Some(Self::Adaptive),
+            Decision::OneThread | Decision::TooLittleWork | Decision::GaveUp => None,
+        }
+    }
+}
+
 /// The one thread's part in a block that moves the frontier. It lives inside the block executor's
 /// EVM and helps the workers while the frontier is busy.
 pub(super) struct Committer<E: SpeculativeEvmFactory> {
     session: Arc<Session<E>>,
     validation: Validation,
+    effort: Effort,
     helper: Option<Runner<E>>,
     record: Record,
     bloom: HandedBloom,
@@ -42,10 +67,12 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     pub(super) fn new(
         session: Arc<Session<E>>,
         validation: Validation,
+        effort: Effort,
         bloom: HandedBloom,
     ) -> Self {
         let record = Record::default();
-        Self { session, validation, helper: None, record, bloom, overtaken: None, next: 0 }
+        let (helper, overtaken) = (None, None);
+        Self { session, validation, effort, helper, record, bloom, overtaken, next: 0 }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -54,20 +81,27 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.session.txs.get(self.next) == Some(tx)
     }
 
+    /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
+    pub(super) fn gives_up(&self) -> bool {
+        self.effort == Effort::Adaptive && self.record.is_hopeless()
+    }
+
     /// What to do about the next transaction, given the committed state.
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
         let mut idle_rounds = 0;
         loop {
             match session.scheduler().at_frontier() {
-                Frontier::Claimed(_) => return Step::Run,
-                Frontier::Executed(version) => {
-                    return self.settle(db, version);
+                Frontier::Claimed(version) if self.rehearses(version) => {
+                    self.run_ahead(version);
+                    continue;
                 }
+                Frontier::Claimed(_) => return Step::Run,
+                Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
             if let Some(version) = session.scheduler().claim() {
-                self.helper.get_or_insert_with(|| Runner::new(&session)).run(&session, version);
+                self.run_ahead(version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
@@ -76,6 +110,15 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 session.scheduler().sleep_until_frontier();
             }
         }
+    }
+
+    fn rehearses(&self, version: Version) -> bool {
+        self.effort == Effort::Rehearsing && version.incarnation == 0
+    }
+
+    fn run_ahead(&mut self, version: Version) {
+        let session = &self.session;
+        self.helper.get_or_insert_with(|| Runner::new(session)).run(session, version);
     }
 
     /// Hands out a speculative result if it stands, else takes the transaction over.
@@ -123,7 +166,13 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     /// What the block has cost up to here.
     pub(super) fn metrics(&self) -> Metrics {
         let counters = &self.session.counters;
+        let decision = match self.effort {
+            Effort::Adaptive if self.gives_up() => Decision::GaveUp,
+            Effort::Adaptive => Decision::Parallel,
+            Effort::Persistent | Effort::Rehearsing => Decision::Forced,
+        };
         Metrics {
+            decision,
             executions: counters.executions.load(Ordering::Relaxed),
             aborts: counters.aborts.load(Ordering::Relaxed),
             reexecuted_gas: counters.reexecuted_gas.load(Ordering::Relaxed),

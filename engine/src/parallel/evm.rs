@@ -18,7 +18,7 @@ use revm::{
 };
 
 use super::{
-    committer::{Committer, Step},
+    committer::{Committer, Effort, Step},
     observe::SpeculativeEvmFactory,
     pool::{Pool, Work},
     receipts::HandedBloom,
@@ -98,7 +98,8 @@ pub struct PleachEvm<E: SpeculativeEvmFactory, V> {
     inspecting: bool,
     same_precompiles: bool,
     stage: Stage<E>,
-    metrics: Metrics,
+    /// What speculation cost, once it has ended.
+    metrics: Option<Metrics>,
 }
 
 /// How far the block has come.
@@ -126,6 +127,7 @@ pub(crate) struct Announced<Tx> {
     pub(crate) txs: Arc<[Tx]>,
     pub(crate) prestate: Arc<dyn SharedPrestate>,
     pub(crate) validation: Validation,
+    pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
     pub(crate) bloom: HandedBloom,
 }
@@ -150,7 +152,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
             inspecting,
             same_precompiles: factory.same_precompiles,
             stage: Stage::BeforeTransactions { changes: Vec::new(), announced: None },
-            metrics: Metrics::default(),
+            metrics: None,
         }
     }
 
@@ -175,13 +177,16 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));
-        self.stage =
-            Stage::Speculating(Box::new(Committer::new(session, block.validation, block.bloom)));
+        let committer = Committer::new(session, block.validation, block.effort, block.bloom);
+        self.stage = Stage::Speculating(Box::new(committer));
     }
 
-    /// Ends speculation; what is still to come runs serially. Returns what speculation has cost.
-    pub(crate) fn stop(&mut self) -> Metrics {
-        self.metrics = self.metrics();
+    /// Ends speculation; what is still to come runs serially. Returns what speculation has cost, if
+    /// there was any.
+    pub(crate) fn stop(&mut self) -> Option<Metrics> {
+        if let Stage::Speculating(committer) = &self.stage {
+            self.metrics = Some(committer.metrics());
+        }
         self.stage = Stage::Serial;
         self.metrics
     }
@@ -190,7 +195,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     pub fn metrics(&self) -> Metrics {
         match &self.stage {
             Stage::Speculating(committer) => committer.metrics(),
-            Stage::BeforeTransactions { .. } | Stage::Serial => self.metrics,
+            Stage::BeforeTransactions { .. } | Stage::Serial => self.metrics.unwrap_or_default(),
         }
     }
 
@@ -200,8 +205,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     fn take_committer(&mut self, tx: &E::Tx) -> Option<Box<Committer<E>>> {
         self.start(tx);
         let Stage::Speculating(committer) = &self.stage else { return None };
-        if !committer.expects(tx) {
-            self.stop();
+        if !committer.expects(tx) || committer.gives_up() {
+            let _ = self.stop();
             return None;
         }
         match std::mem::replace(&mut self.stage, Stage::Serial) {
@@ -231,7 +236,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     /// Someone is about to get hold of the precompiles.
     fn distrust_precompiles(&mut self) {
         if !self.same_precompiles {
-            self.stop();
+            let _ = self.stop();
         }
     }
 }
@@ -277,7 +282,7 @@ where
         };
         match &result {
             Ok(_) => self.stage = Stage::Speculating(committer),
-            Err(_) => self.metrics = committer.metrics(),
+            Err(_) => self.metrics = Some(committer.metrics()),
         }
         result
     }

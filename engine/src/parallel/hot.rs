@@ -20,6 +20,7 @@ pub(super) struct HotTargets {
 /// The committer's count of what became of a target's transactions.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    all: Tally,
     by_target: HashMap<Address, Tally, RandomState>,
 }
 
@@ -48,8 +49,17 @@ impl HotTargets {
     }
 }
 
+/// Results after which a block is judged.
+const SAMPLE: u32 = 24;
+
 impl Record {
+    /// Whether more than half of a fair number of results did not stand.
+    pub(super) const fn is_hopeless(&self) -> bool {
+        self.all.aborted + self.all.stood >= SAMPLE && self.all.aborted > self.all.stood
+    }
+
     pub(super) fn stood(&mut self, target: Option<Address>) {
+        self.all.stood += 1;
         // Most targets never abort: only those that did are counted at all.
         if let Some(tally) = target.and_then(|target| self.by_target.get_mut(&target)) {
             tally.stood += 1;
@@ -57,6 +67,7 @@ impl Record {
     }
 
     pub(super) fn aborted(&mut self, target: Option<Address>, hot: &HotTargets) {
+        self.all.aborted += 1;
         let Some(target) = target else { return };
         let tally = self.by_target.entry(target).or_default();
         tally.aborted += 1;

@@ -1,8 +1,8 @@
 //! Parallel execution.
 //!
 //! Workers run transactions ahead of their turn, each over a [`View`] of what lower transactions
-//! have written so far. The committer, which is the calling thread, goes through the block in order:
-//! a speculative result that rests on nothing but what the committed state holds is
+//! have written so far. The committer, which is the calling thread, goes through the block in
+//! order: a speculative result that rests on nothing but what the committed state holds is
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
@@ -28,6 +28,7 @@ pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
+pub(crate) use committer::Effort;
 pub(crate) use evm::Announced;
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};

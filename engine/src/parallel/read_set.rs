@@ -48,8 +48,9 @@ pub(super) struct ReadSet {
 /// sum in a tracked transfer can overflow with one starting balance and not with another, and
 /// where a transfer does overflow, the EVM has drawn on the payer before it notices.
 pub(super) const EXACT_FROM: U256 = U256::from_limbs([0, 0, 0, 1 << 62]);
-/// Amounts from here on make every balance of the transaction exact, for the same reason: of smaller
-/// ones, no transaction can make enough payments to lift a balance from below [`EXACT_FROM`] over
+/// Amounts from here on make every balance of the transaction exact, for the same reason: of
+/// smaller ones, no transaction can make enough payments to lift a balance from below
+/// [`EXACT_FROM`] over
 /// 2^256. There never are so many wei.
 pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 1, 0]);
 

@@ -160,7 +160,8 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking costs.
+/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking
+/// costs.
 pub(super) const SPIN_ROUNDS: u32 = 256;
 
 /// One thread's EVM for running ahead, reused from transaction to transaction.

@@ -90,7 +90,10 @@ pub enum HeaderError {
         expected: Option<u64>,
     },
     /// A field is there before its fork, or is missing from its fork on.
-    #[error("field {field} is {state}, against the rules of the block's fork", state = if *.present { "present" } else { "missing" })]
+    #[error(
+        "field {field} is {state}, against the rules of the block's fork",
+        state = if *.present { "present" } else { "missing" }
+    )]
     FieldPresence {
         /// The header's field.
         field: &'static str,

@@ -68,8 +68,8 @@ fn run_file(
     Ok(units.flat_map(|(name, unit)| run_unit(paths, name, unit, keep)).collect())
 }
 
-/// Some tests give a value of more than 256 bits, marked as such. Only the signed bytes can hold it,
-/// and they are what is executed; the largest value stands in for it among the parts.
+/// Some tests give a value of more than 256 bits, marked as such. Only the signed bytes can hold
+/// it, and they are what is executed; the largest value stands in for it among the parts.
 fn parse(bytes: &[u8]) -> Result<TestSuite, serde_json::Error> {
     const MARK: &str = "\"0x:bigint ";
     let text = String::from_utf8_lossy(bytes);
@@ -129,7 +129,8 @@ fn rules(fork: &SpecName, unit: &TestUnit) -> Result<Rules, NetworkError> {
     Ok(Rules { fork, transactions })
 }
 
-/// The state before, with the hashes that state tests give to blocks: that of their number's digits.
+/// The state before, with the hashes that state tests give to blocks: that of their number's
+/// digits.
 fn prestate(unit: &TestUnit) -> World {
     let accounts = unit.pre.iter().map(|(address, account)| {
         let storage = account.storage.iter().map(|(slot, value)| (*slot, *value)).collect();

@@ -80,7 +80,9 @@ pub(crate) fn execute(
     engine: &Engine,
     case: &Case,
 ) -> Result<(BlockOutput, Metrics), ExecuteError> {
-    let options = ExecuteOptions { access_list: true, force_parallel: true };
+    // Alone, the committer would run each transaction in its turn: then there is nothing to test.
+    let rehearse = engine.threads() == 1;
+    let options = ExecuteOptions { access_list: true, force_parallel: true, rehearse };
     engine.execute(&case.chain, &case.block, &case.prestate, options)
 }
 

@@ -1,0 +1,69 @@
+//! Whether running ahead pays, judged from what a block shows before it starts.
+
+use crate::RecoveredBlock;
+
+/// How a block was executed, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Decision {
+    /// In parallel, because the caller insisted.
+    #[default]
+    Forced,
+    /// In parallel, because that was expected to be faster.
+    Parallel,
+    /// Serially, because there is no second thread.
+    OneThread,
+    /// Serially, because handing results over was expected to cost more than running ahead saves.
+    TooLittleWork,
+    /// In parallel at first; serially from where most results had turned out not to stand.
+    GaveUp,
+}
+
+impl Decision {
+    /// The decision as reports name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forced => "forced",
+            Self::Parallel => "parallel",
+            Self::OneThread => "one_thread",
+            Self::TooLittleWork => "too_little_work",
+            Self::GaveUp => "gave_up",
+        }
+    }
+}
+
+/// What execution costs, in nanoseconds, as measured over real blocks on one machine. Other
+/// machines differ in all of these by about the same factor, and only ratios decide.
+mod cost {
+    /// The least that any transaction takes serially.
+    pub(super) const TRANSACTION: f64 = 2_500.0;
+    /// Each gas beyond the 21,000 of a plain transfer.
+    pub(super) const GAS: f64 = 0.35;
+    /// What running a transaction ahead adds: recording and checking what it reads, making visible
+    /// what it writes, and carrying the result from one core to another.
+    pub(super) const AHEAD: f64 = 5_000.0;
+    /// Waking the workers.
+    pub(super) const WAKE: f64 = 60_000.0;
+}
+
+/// Running ahead must promise at least this share of serial time less.
+const WORTHWHILE: f64 = 0.97;
+
+/// Decides for a block. The gas in its header is a hint: a wrong one costs time and nothing else.
+pub(crate) fn decide(block: &RecoveredBlock, threads: usize) -> Decision {
+    if threads < 2 {
+        return Decision::OneThread;
+    }
+    let transactions = block.transactions().len() as f64;
+    let gas = block.header().gas_used as f64;
+    let serial =
+        transactions * cost::TRANSACTION + (gas - 21_000.0 * transactions).max(0.0) * cost::GAS;
+    let parallel = (serial + transactions * cost::AHEAD) / threads as f64 + cost::WAKE;
+    // However many threads there are, one of them takes every result in turn.
+    let parallel = parallel.max(transactions * cost::TRANSACTION);
+    if transactions >= 2.0 && parallel < serial * WORTHWHILE {
+        Decision::Parallel
+    } else {
+        Decision::TooLittleWork
+    }
+}
