@@ -163,6 +163,12 @@ impl ChainSpec {
         active.map(|(_, params)| *params)
     }
 
+    /// The block at whose beginning the DAO's balances are moved, on chains that took that fork.
+    pub fn dao_fork_block(&self) -> Option<u64> {
+        let block = self.hardforks.ethereum_fork_activation(EthereumHardfork::Dao).block_number();
+        block.filter(|_| !self.transactions_only)
+    }
+
     /// The environment in which a block's transactions run.
     pub fn evm_env(&self, header: impl BlockHeader) -> EvmEnv {
         let params = self.blob_params(header.timestamp());
@@ -191,7 +197,13 @@ impl ChainSpec {
 }
 
 impl EthereumHardforks for ChainSpec {
+    /// The DAO fork is never active here: alloy-evm's block executor would move the DAO's balances
+    /// after the fork block's transactions, and the rule is before them. The engine moves them
+    /// itself; [`ChainSpec::dao_fork_block`] says when.
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        if fork == EthereumHardfork::Dao {
+            return ForkCondition::Never;
+        }
         if !self.transactions_only {
             return self.hardforks.ethereum_fork_activation(fork);
         }

@@ -85,19 +85,24 @@ impl Engine {
             true => Decision::Forced,
             false => decide(block, self.threads()),
         };
+        // The DAO's balances are moved behind the EVM's back.
+        let validation = match chain.dao_fork_block() == Some(block.header().number) {
+            true => Validation::Everything,
+            false => Validation::Written,
+        };
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
         let db = commit_state(prestate.clone(), options.access_list);
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-        let (mut evm, result) = run_block(executor, block, |evm| {
+        let (mut evm, result) = run_block(executor, chain, block, |evm| {
             let Some(effort) = Effort::of(decision, options.rehearse) else { return };
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
                 prestate: prestate.clone(),
-                validation: Validation::Written,
+                validation,
                 effort,
                 bloom,
             });

@@ -6,16 +6,19 @@ use std::{borrow::Cow, sync::Arc};
 use alloy_consensus::{ReceiptEnvelope, TxEnvelope};
 use alloy_evm::{
     Evm, EvmFactory,
-    block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
+    block::{
+        BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory,
+        BlockValidationError, StateDB,
+    },
     eth::{
-        EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory,
+        EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory, dao_fork,
         receipt_builder::AlloyReceiptBuilder,
     },
 };
 use revm::{
     context::TxEnv,
-    database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
-    state::bal::BlockAccessIndex,
+    database::{DatabaseCommitExt, State, WrapDatabaseRef, states::bundle_state::BundleRetention},
+    state::{Account, bal::BlockAccessIndex},
 };
 
 use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock};
@@ -38,7 +41,7 @@ pub fn execute_serial<P: Prestate>(
     let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
-    let (evm, result) = run_block(executor, block, |_| ())?;
+    let (evm, result) = run_block(executor, chain, block, |_| ())?;
     Ok(output(evm.into_db(), result))
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn execution_ctx(block: &RecoveredBlock) -> EthBlockExecutionCtx<'_> 
 /// they differ in the EVM inside the executor alone.
 pub(crate) fn run_block<P, E>(
     mut executor: E,
+    chain: &ChainSpec,
     block: &RecoveredBlock,
     before_transactions: impl FnOnce(&mut E::Evm),
 ) -> Result<(E::Evm, BlockExecutionResult<ReceiptEnvelope>), ExecuteError>
@@ -82,6 +86,9 @@ where
         >,
 {
     executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
+    if chain.dao_fork_block() == Some(block.header().number) {
+        move_dao_balances(executor.evm_mut().db_mut()).map_err(ExecuteError::PreExecution)?;
+    }
     before_transactions(executor.evm_mut());
     for (index, tx_env) in block.tx_envs().iter().enumerate() {
         executor.evm_mut().db_mut().set_bal_index(BlockAccessIndex::new(index as u64 + 1));
@@ -91,6 +98,29 @@ where
     }
     executor.evm_mut().db_mut().bump_bal_index();
     executor.finish().map_err(ExecuteError::PostExecution)
+}
+
+/// The irregular state change of the DAO fork (EIP-779): the balances of the listed accounts go to
+/// one account.
+fn move_dao_balances<DB: StateDB>(db: &mut DB) -> Result<(), BlockExecutionError> {
+    let failed = |_| BlockValidationError::IncrementBalanceFailed;
+    let mut total = 0;
+    let mut emptied = Vec::with_capacity(dao_fork::DAO_HARDFORK_ACCOUNTS.len());
+    for address in dao_fork::DAO_HARDFORK_ACCOUNTS {
+        let info = db.basic(address).map_err(failed)?.unwrap_or_default();
+        let mut account = Account::from(info);
+        total += std::mem::take(&mut account.info.balance).saturating_to::<u128>();
+        account.mark_touch();
+        // The fork comes before EIP-161: an account that is left empty stays.
+        if account.is_empty() {
+            account.mark_created();
+        }
+        emptied.push((address, account));
+    }
+    db.commit_iter(&mut emptied.into_iter());
+    let heir = (dao_fork::DAO_HARDFORK_BENEFICIARY, total);
+    db.increment_balances([heir]).map_err(failed)?;
+    Ok(())
 }
 
 /// Takes a block's output out of the state that its changes were committed to.

@@ -156,7 +156,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         if let Some(overtaken) = self.overtaken.take() {
             session.retract(self.next, &overtaken);
         }
-        if session.workers() > 0 {
+        // Every write must be published, be it only for the filter that validation trusts, unless
+        // nobody ever runs ahead.
+        if session.workers() > 0 || self.effort == Effort::Rehearsing {
             session.publish(self.next, state);
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");

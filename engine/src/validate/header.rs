@@ -5,7 +5,7 @@ use alloy_eips::{
     eip1559::{BaseFeeParams, INITIAL_BASE_FEE},
     eip4844::DATA_GAS_PER_BLOB,
 };
-use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B64;
 
 use super::{HeaderError, next_difficulty};
@@ -83,7 +83,7 @@ fn validate_extra_data(chain: &ChainSpec, header: &Header) -> Result<(), HeaderE
     if length > MAX_EXTRA_DATA_BYTES {
         return Err(HeaderError::ExtraDataLength { length });
     }
-    let fork = chain.ethereum_fork_activation(EthereumHardfork::Dao).block_number();
+    let fork = chain.dao_fork_block();
     let since_fork = fork.and_then(|fork| header.number.checked_sub(fork));
     let marked = since_fork.is_some_and(|blocks| blocks < DAO_EXTRA_RANGE);
     if marked && header.extra_data.as_ref() != DAO_EXTRA_DATA {
