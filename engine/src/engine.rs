@@ -14,7 +14,7 @@ use crate::{
     parallel::{
         Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
     },
-    serial::{commit_state, execution_ctx, output, run_block},
+    serial::{commit_state, execute_serial, execution_ctx, output, run_block},
 };
 
 /// How an [`Engine`] is set up.
@@ -85,6 +85,22 @@ impl Engine {
             true => Decision::Forced,
             false => decide(block, self.threads()),
         };
+        if let Some(effort) = Effort::of(decision, options.rehearse) {
+            return self.run_ahead(chain, block, prestate, options.access_list, effort);
+        }
+        let executions = block.transactions().len() as u64;
+        let output = execute_serial(chain, block, prestate, options.access_list)?;
+        Ok((output, Metrics { executions, decision, ..Metrics::default() }))
+    }
+
+    fn run_ahead<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        access_list: bool,
+        effort: Effort,
+    ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
             true => Validation::Everything,
@@ -93,11 +109,10 @@ impl Engine {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
-        let db = commit_state(prestate.clone(), options.access_list);
+        let db = commit_state(prestate.clone(), access_list);
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let (mut evm, result) = run_block(executor, chain, block, |evm| {
-            let Some(effort) = Effort::of(decision, options.rehearse) else { return };
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
@@ -108,12 +123,7 @@ impl Engine {
             });
             evm.speculate();
         })?;
-        let executed = Metrics {
-            executions: block.transactions().len() as u64,
-            decision,
-            ..Metrics::default()
-        };
-        let metrics = evm.stop().unwrap_or(executed);
+        let metrics = evm.stop().unwrap_or_default();
         Ok((output(evm.into_db(), result), metrics))
     }
 

@@ -81,6 +81,8 @@ pub struct BlockReport {
     pub aborts: Option<u64>,
     /// Gas that aborted incarnations had used in the median parallel run.
     pub reexecuted_gas: Option<u64>,
+    /// How the engine chose to execute the block in the last parallel run, and why.
+    pub decision: Option<&'static str>,
 }
 
 /// What the timed runs gave.
@@ -94,6 +96,7 @@ pub(super) struct Measured {
     pub(super) executions: Option<u64>,
     pub(super) aborts: Option<u64>,
     pub(super) reexecuted_gas: Option<u64>,
+    pub(super) decision: Option<&'static str>,
 }
 
 impl BlockReport {
@@ -123,6 +126,7 @@ impl BlockReport {
             executions: None,
             aborts: None,
             reexecuted_gas: None,
+            decision: None,
         }
     }
 
@@ -153,6 +157,7 @@ impl BlockReport {
         self.executions = measured.executions;
         self.aborts = measured.aborts;
         self.reexecuted_gas = measured.reexecuted_gas;
+        self.decision = measured.decision;
         self
     }
 

@@ -223,6 +223,7 @@ impl Runner {
             measured.executions = median_of(|metrics| metrics.executions);
             measured.aborts = median_of(|metrics| metrics.aborts);
             measured.reexecuted_gas = median_of(|metrics| metrics.reexecuted_gas);
+            measured.decision = runs.metrics.last().map(|metrics| metrics.decision.name());
         }
     }
 }

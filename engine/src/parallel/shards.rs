@@ -10,7 +10,10 @@ const SHARDS: usize = 64;
 /// A hash table cut in parts, each behind its lock. It takes hashes that are computed already and
 /// compares keys in full.
 #[derive(Debug)]
-pub(super) struct Shards<T>(Box<[CachePadded<Mutex<HashTable<(u64, T)>>>]>);
+pub(super) struct Shards<T>(Box<[CachePadded<Mutex<Table<T>>>]>);
+
+/// Entries with their hashes.
+type Table<T> = HashTable<(u64, T)>;
 
 impl<T> Shards<T> {
     pub(super) fn new() -> Self {
@@ -27,7 +30,7 @@ impl<T> Shards<T> {
 /// A locked part, looked into under one hash.
 pub(super) struct Shard<'a, T> {
     hash: u64,
-    table: MutexGuard<'a, HashTable<(u64, T)>>,
+    table: MutexGuard<'a, Table<T>>,
 }
 
 impl<T> Shard<'_, T> {

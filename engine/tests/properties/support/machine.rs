@@ -68,8 +68,11 @@ pub(crate) enum Kind {
 
 use Kind as K;
 
+/// Writes the code that carries out one kind of step.
+type Handler = fn(&mut Asm);
+
 /// Kinds and what runs them, in the order in which the dispatcher compares.
-const HANDLERS: [(Kind, fn(&mut Asm)); 25] = [
+const HANDLERS: [(Kind, Handler); 25] = [
     (K::Mix, |asm| mix(arg(asm, A))),
     (K::Load, |asm| mix(arg(asm, A).op(SLOAD))),
     (K::Store, |asm| store_masked(asm)),
