@@ -84,6 +84,17 @@ impl World {
         world
     }
 
+    /// The same state with an account at this address, an empty one if there was none.
+    pub fn with_account(&self, address: Address) -> Self {
+        let mut world = self.clone();
+        if self.state.account(&address).is_none() {
+            let mut state = FlatState::clone(&self.state);
+            world.insert(&mut state, address, FlatAccount::default());
+            world.state = Arc::new(state);
+        }
+        world
+    }
+
     /// The state root. Which empty accounts exist is execution's doing: none is left out here.
     pub fn root(&self) -> B256 {
         let accounts = self.state.accounts().map(|(address, account)| {
