@@ -1,6 +1,9 @@
 //! What one incarnation read, and of what it made use.
 
+use std::collections::HashMap;
+
 use alloy_primitives::{Address, B256, U256};
+use foldhash::fast::RandomState;
 
 use super::location::{AccountHash, SlotHash};
 
@@ -42,6 +45,9 @@ pub(super) struct ReadSet {
     pub(super) slots: Vec<SlotRead>,
     /// Set where the EVM may have learnt balances in ways that are not tracked one by one.
     pub(super) all_balances_observed: bool,
+    /// Where in `accounts` an account is, for the first `placed` of them.
+    places: HashMap<Address, usize, RandomState>,
+    placed: usize,
 }
 
 /// Balances from here on are compared exactly, and make every balance of the transaction exact: no
@@ -50,21 +56,30 @@ pub(super) struct ReadSet {
 pub(super) const EXACT_FROM: U256 = U256::from_limbs([0, 0, 0, 1 << 62]);
 /// Amounts from here on make every balance of the transaction exact, for the same reason: of
 /// smaller ones, no transaction can make enough payments to lift a balance from below
-/// [`EXACT_FROM`] over
-/// 2^256. There never are so many wei.
+/// [`EXACT_FROM`] over 2^256. There never are so many wei.
 pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 1, 0]);
 
-impl ReadSet {
-    pub(super) fn account_mut(&mut self, address: &Address) -> Option<&mut AccountRead> {
-        self.accounts.iter_mut().find(|read| read.address == *address)
-    }
-}
+/// Up to here, a list is searched faster than a table.
+const SEARCHED_BY_LIST: usize = 16;
 
 impl ReadSet {
     /// An empty read set with room for what most transactions read.
     pub(super) fn with_room() -> Self {
-        let (accounts, slots) = (Vec::with_capacity(8), Vec::new());
-        Self { accounts, slots, all_balances_observed: false }
+        Self { accounts: Vec::with_capacity(8), ..Self::default() }
+    }
+
+    /// The read of an account. A transaction may read thousands and ask for one of them as often
+    /// as it has gas: then a table answers.
+    pub(super) fn account_mut(&mut self, address: &Address) -> Option<&mut AccountRead> {
+        if self.accounts.len() <= SEARCHED_BY_LIST {
+            return self.accounts.iter_mut().rev().find(|read| read.address == *address);
+        }
+        for (at, read) in self.accounts.iter().enumerate().skip(self.placed) {
+            self.places.insert(read.address, at);
+        }
+        self.placed = self.accounts.len();
+        let at = *self.places.get(address)?;
+        Some(&mut self.accounts[at])
     }
 }
 
@@ -81,5 +96,40 @@ impl AccountRead {
         let enough =
             balance >= self.balance || self.slack.checked_sub(self.balance - balance).is_some();
         !exact && small && same_class && enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parallel::location::LocationHasher;
+
+    fn read(address: Address) -> AccountRead {
+        AccountRead {
+            address,
+            hash: LocationHasher::default().account(&address),
+            exists: true,
+            balance: U256::ZERO,
+            nonce: 0,
+            nonce_assumed: false,
+            code_hash: B256::ZERO,
+            balance_observed: false,
+            slack: U256::MAX,
+            correction: None,
+        }
+    }
+
+    #[test]
+    fn every_account_is_found_however_many_there_are() {
+        let mut reads = ReadSet::with_room();
+        for number in 0..100 {
+            let address = Address::with_last_byte(number);
+            assert!(reads.account_mut(&address).is_none());
+            reads.accounts.push(read(address));
+            let oldest = reads.account_mut(&Address::ZERO).map(|read| read.address);
+            assert_eq!(oldest, Some(Address::ZERO));
+            let newest = reads.account_mut(&address).map(|read| read.address);
+            assert_eq!(newest, Some(address));
+        }
     }
 }
