@@ -101,11 +101,6 @@ impl Scheduler {
         claimed.then_some(Version { index, incarnation: status.incarnation })
     }
 
-    /// Whether a transaction is being executed right now.
-    pub fn is_executing(&self, index: TxIdx) -> bool {
-        self.statuses[index].load().phase == Phase::Executing
-    }
-
     /// Whether what a transaction has written so far will be written anew: it was run, and is to be
     /// run again.
     pub fn is_estimate(&self, index: TxIdx) -> bool {
@@ -116,13 +111,6 @@ impl Scheduler {
     /// Whether a transaction's writes are all there to be read.
     pub fn has_executed(&self, index: TxIdx) -> bool {
         matches!(self.statuses[index].load().phase, Phase::Executed | Phase::Committed)
-    }
-
-    /// Whether a transaction's result waits for the committer, and of which incarnation it is.
-    pub fn executed(&self, index: TxIdx) -> Option<Version> {
-        let status = self.statuses[index].load();
-        (status.phase == Phase::Executed)
-            .then_some(Version { index, incarnation: status.incarnation })
     }
 
     /// The caller has stored this version's result where the committer finds it.
@@ -146,18 +134,6 @@ impl Scheduler {
         let awaited = word.leave(Phase::Executing, self.after_abort(version.incarnation));
         self.release(version.index, awaited);
         self.lower_cursor(version.index);
-    }
-
-    /// Voids an executed version that the caller found to rest on stale reads. Returns whether it
-    /// still was the current one; the next incarnation is ready or reserved then.
-    pub fn invalidate(&self, version: Version) -> bool {
-        let from = Status::new(Phase::Executed, version.incarnation);
-        let to = self.after_abort(version.incarnation);
-        let voided = self.statuses[version.index].exchange(from, to);
-        if voided {
-            self.lower_cursor(version.index);
-        }
-        voided
     }
 
     /// The caller's incarnation cannot go on until `dependency`, a lower transaction, has
@@ -211,16 +187,15 @@ impl Scheduler {
     }
 
     /// The committer found the result at the frontier invalid and runs the transaction itself.
-    /// Returns false if a worker has voided it in the meantime; look again then.
+    /// False if that version does not wait at the frontier.
     pub fn reclaim(&self, version: Version) -> bool {
         let from = Status::new(Phase::Executed, version.incarnation);
         let to = Status::new(Phase::Executing, version.incarnation + 1);
         self.statuses[version.index].exchange(from, to)
     }
 
-    /// The committer has committed the transaction at the frontier, which it holds either as
-    /// claimed or as executed. Returns false if a worker has voided the executed version in the
-    /// meantime; nothing is committed then.
+    /// The committer has committed the transaction at the frontier, which it has claimed or found
+    /// executed. False, and nothing done, if it has neither.
     pub fn commit(&self, index: TxIdx) -> bool {
         assert_eq!(index, self.frontier.load(Ordering::Relaxed), "commits are in block order");
         let word = &self.statuses[index];

@@ -132,7 +132,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             if validate(db, memory, index, reads, self.validation)
                 && correct_balances(reads, &mut result.state, index, memory)
             {
-                assert!(session.scheduler().commit(index), "only the committer voids at its turn");
+                assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
                 self.bloom.hand(bloom.take());
                 self.record.stood(target);
@@ -145,7 +145,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             session.counters.count_abort(0);
         }
         self.bloom.hand(None);
-        assert!(session.scheduler().reclaim(version), "only the committer voids at its turn");
+        assert!(session.scheduler().reclaim(version), "the committer found it executed");
         Step::Run
     }
 
