@@ -1,5 +1,6 @@
 //! Bugs that other engines' schedulers had, each as a stress test with real threads. Every
 //! interleaving of a few transactions is what the loom models are for.
+#![cfg(not(loom))]
 
 use std::{
     sync::{
