@@ -60,9 +60,6 @@ pub enum StateError {
         /// The leaf's leading bytes, 64 at most.
         raw: Bytes,
     },
-    /// The state behind a wrapping prestate failed; the text is its own.
-    #[error("the underlying state failed: {0}")]
-    Underlying(String),
 }
 
 impl DBErrorMarker for StateError {}
