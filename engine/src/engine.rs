@@ -2,8 +2,10 @@
 
 use std::{io, sync::Arc};
 
+use alloy_consensus::ReceiptEnvelope;
 use alloy_evm::{
     Evm, EvmFactory,
+    block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
 
@@ -12,9 +14,9 @@ use crate::{
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
     parallel::{
-        Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
     },
-    serial::{commit_state, execute_serial, execution_ctx, output, run_block},
+    serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
 };
 
 /// How an [`Engine`] is set up.
@@ -101,6 +103,31 @@ impl Engine {
         access_list: bool,
         effort: Effort,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        if access_list {
+            // revm's `State` builds the list from what is committed to it.
+            let db = commit_state(prestate.clone(), access_list);
+            let before = Before::Prestate(prestate.clone());
+            let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
+            return Ok((output(db, result), metrics));
+        }
+        let beneficiary = block.header().beneficiary;
+        let db = Committed::new(prestate.clone(), block.transactions().len(), beneficiary);
+        let before = Before::Memory(db.shared());
+        let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
+        let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
+        let bundle = db.into_bundle().map_err(failed)?;
+        Ok((output_with(bundle, result), metrics))
+    }
+
+    /// Drives the chain's block executor over a database that collects the block's changes.
+    fn run_over<DB: StateDB + BalIndexedDatabase>(
+        &self,
+        db: DB,
+        before: Before,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        effort: Effort,
+    ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
             true => Validation::Everything,
@@ -109,14 +136,13 @@ impl Engine {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
-        let db = commit_state(prestate.clone(), access_list);
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let (mut evm, result) = run_block(executor, chain, block, |evm| {
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
-                prestate: prestate.clone(),
+                before,
                 validation,
                 effort,
                 bloom,
@@ -124,7 +150,7 @@ impl Engine {
             evm.speculate();
         })?;
         let metrics = evm.stop().unwrap_or_default();
-        Ok((output(evm.into_db(), result), metrics))
+        Ok((evm.into_db(), result, metrics))
     }
 
     /// Makes a chain's block executors run in parallel on this engine's threads.

@@ -4,11 +4,12 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use alloy_evm::Database;
-use pleach_scheduler::{Frontier, TxIdx, Version};
+use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
     hot::Record,
+    location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
@@ -59,7 +60,8 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     bloom: HandedBloom,
     /// What the transaction at the frontier published before it was found not to stand. It stays
     /// in place as an estimate until the transaction has been run again.
-    overtaken: Option<EvmState>,
+    overtaken: Vec<EntryId>,
+    pen: Pen,
     next: TxIdx,
 }
 
@@ -71,8 +73,18 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         bloom: HandedBloom,
     ) -> Self {
         let record = Record::default();
-        let (helper, overtaken) = (None, None);
-        Self { session, validation, effort, helper, record, bloom, overtaken, next: 0 }
+        let (overtaken, pen) = (Vec::new(), Pen::default());
+        Self {
+            session,
+            validation,
+            effort,
+            helper: None,
+            record,
+            bloom,
+            overtaken,
+            pen,
+            next: 0,
+        }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -82,13 +94,21 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     }
 
     /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
-    pub(super) fn gives_up(&self) -> bool {
+    fn gives_up(&self) -> bool {
         self.effort == Effort::Adaptive && self.record.is_hopeless()
+    }
+
+    /// Whether the block's executor had better go on alone.
+    pub(super) fn leaves(&self) -> bool {
+        self.gives_up() && self.session.shared.ledger.is_none()
     }
 
     /// What to do about the next transaction, given the committed state.
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
+        if self.gives_up() {
+            session.scheduler().halt();
+        }
         let mut idle_rounds = 0;
         loop {
             match session.scheduler().at_frontier() {
@@ -128,10 +148,14 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let target = E::target(&session.txs[index]);
         if let Some(mut speculated) = session.take(index) {
             let memory = &session.shared.memory;
-            let Speculated { result, reads, bloom } = &mut *speculated;
-            if validate(db, memory, index, reads, self.validation)
-                && correct_balances(reads, &mut result.state, index, memory)
+            let Speculated { result, reads, bloom, .. } = &mut *speculated;
+            if validate(db, memory, Writer::transaction(index), reads, self.validation)
+                && correct_balances(reads, &mut result.state, memory)
             {
+                if let Some(ledger) = &session.shared.ledger {
+                    let odd = std::mem::take(&mut result.state);
+                    ledger.lock().enter(memory, index, reads, odd);
+                }
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
                 self.bloom.hand(bloom.take());
@@ -140,7 +164,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             session.counters.count_abort(result.result.tx_gas_used());
             self.record.aborted(target, &session.hot);
-            self.overtaken = Some(speculated.result.state);
+            self.overtaken = speculated.writes;
         } else {
             session.counters.count_abort(0);
         }
@@ -149,17 +173,22 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         Step::Run
     }
 
-    /// The transaction at the frontier has been run on the committed state and gave this.
-    pub(super) fn ran(&mut self, state: &EvmState) {
+    /// The transaction at the frontier has been run on the committed state and gave this. Takes the
+    /// state where the memory keeps the block's changes.
+    pub(super) fn ran(&mut self, state: &mut EvmState) {
         let session = &self.session;
         session.counters.count_execution();
-        if let Some(overtaken) = self.overtaken.take() {
-            session.retract(self.next, &overtaken);
-        }
-        // Every write must be published, be it only for the filter that validation trusts, unless
+        session.shared.memory.retract(&self.overtaken);
+        self.overtaken.clear();
+        // Every write must be published, be it only for validation to see what was written, unless
         // nobody ever runs ahead.
-        if session.workers() > 0 || self.effort == Effort::Rehearsing {
-            session.publish(self.next, state);
+        let kept_in_memory = session.shared.ledger.is_some();
+        if kept_in_memory || session.workers() > 0 || self.effort == Effort::Rehearsing {
+            let writer = Writer::transaction(self.next);
+            session.shared.publish_committed(&mut self.pen, writer, state);
+        }
+        if kept_in_memory {
+            *state = EvmState::default();
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
         self.next += 1;

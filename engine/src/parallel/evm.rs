@@ -10,21 +10,24 @@ use std::sync::Arc;
 
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
+use pleach_scheduler::{Pen, Scheduler};
 use revm::{
     Inspector,
-    context::{CfgEnv, DBErrorMarker, result::ResultAndState},
+    context::{Block, CfgEnv, DBErrorMarker, result::ResultAndState},
     inspector::NoOpInspector,
     state::EvmState,
 };
 
 use super::{
     committer::{Committer, Effort, Step},
+    location::Writer,
+    mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
     pool::{Pool, Work},
     receipts::HandedBloom,
-    session::Session,
+    session::{MAX_INCARNATIONS, Session},
     validate::Validation,
-    view::SharedPrestate,
+    view::{Shared, SharedPrestate},
 };
 use crate::Metrics;
 
@@ -125,11 +128,37 @@ enum Stage<E: SpeculativeEvmFactory> {
 pub(crate) struct Announced<Tx> {
     pub(crate) pool: Arc<Pool>,
     pub(crate) txs: Arc<[Tx]>,
-    pub(crate) prestate: Arc<dyn SharedPrestate>,
+    pub(crate) before: Before,
     pub(crate) validation: Validation,
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
     pub(crate) bloom: HandedBloom,
+}
+
+/// The state before the block, as workers get to it.
+pub(crate) enum Before {
+    /// The block executor's own database collects the changes; this is what it started from.
+    Prestate(Arc<dyn SharedPrestate>),
+    /// The memory keeps the changes, and has those so far.
+    Memory(Arc<Shared>),
+}
+
+impl Before {
+    /// The memory that a block's workers read, given what has changed so far.
+    fn into_shared(self, changes: &[EvmState], transactions: usize, to: Address) -> Arc<Shared> {
+        let prestate = match self {
+            Self::Memory(shared) => return shared,
+            Self::Prestate(prestate) => prestate,
+        };
+        let memory = MvMemory::new(transactions, to);
+        let scheduler = Scheduler::new(transactions, MAX_INCARNATIONS);
+        let shared = Shared { memory, scheduler, prestate, ledger: None };
+        for (call, state) in changes.iter().enumerate() {
+            let writer = Writer::before_transactions(call);
+            shared.publish_committed(&mut Pen::default(), writer, state);
+        }
+        Arc::new(shared)
+    }
 }
 
 impl<E: SpeculativeEvmFactory, V> std::fmt::Debug for PleachEvm<E, V> {
@@ -173,7 +202,9 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let session = Session::new(factory, env, block.txs, block.prestate, changes, workers);
+        let to = env.block_env.beneficiary();
+        let shared = block.before.into_shared(changes, block.txs.len(), to);
+        let session = Session::new(factory, env, block.txs, shared, workers);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));
@@ -205,7 +236,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     fn take_committer(&mut self, tx: &E::Tx) -> Option<Box<Committer<E>>> {
         self.start(tx);
         let Stage::Speculating(committer) = &self.stage else { return None };
-        if !committer.expects(tx) || committer.gives_up() {
+        if !committer.expects(tx) || committer.leaves() {
             let _ = self.stop();
             return None;
         }
@@ -278,7 +309,10 @@ where
         };
         let result = match committer.step(self.inner.db_mut()) {
             Step::Result(result) => Ok(result),
-            Step::Run => self.inner.transact_raw(tx).inspect(|ran| committer.ran(&ran.state)),
+            Step::Run => self.inner.transact_raw(tx).map(|mut ran| {
+                committer.ran(&mut ran.state);
+                ran
+            }),
         };
         match &result {
             Ok(_) => self.stage = Stage::Speculating(committer),

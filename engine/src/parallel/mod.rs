@@ -6,6 +6,8 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod bundle;
+mod committed;
 mod committer;
 mod evm;
 mod hot;
@@ -13,13 +15,12 @@ mod location;
 mod mv_memory;
 mod observe;
 mod observed;
+mod parts;
 mod pool;
 mod read_set;
 mod receipts;
 mod session;
-mod shards;
 mod validate;
-mod versions;
 mod view;
 
 pub use evm::{PleachEvm, PleachEvmFactory};
@@ -28,7 +29,8 @@ pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
+pub(crate) use committed::Committed;
 pub(crate) use committer::Effort;
-pub(crate) use evm::Announced;
+pub(crate) use evm::{Announced, Before};
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};

@@ -20,6 +20,7 @@ use revm::{
     },
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 use super::{read_set::HUGE_AMOUNT, view::View};
@@ -61,6 +62,10 @@ pub trait SpeculativeEvmFactory:
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
+
+    /// Gives a result's state back once it is not needed any more, so that the EVM may use its
+    /// memory again.
+    fn recycle(_evm: &mut Self::Speculative, _state: EvmState) {}
 }
 
 impl SpeculativeEvmFactory for EthEvmFactory {
@@ -96,6 +101,11 @@ impl SpeculativeEvmFactory for EthEvmFactory {
             Ok(spending) => view.withdraw(&tx.caller, balance, spending),
             Err(_) => view.observe_all_balances(),
         }
+    }
+
+    fn recycle(evm: &mut Self::Speculative, mut state: EvmState) {
+        state.clear();
+        evm.ctx_mut().journaled_state.inner.state = state;
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use alloy_primitives::{Address, B256, U256};
 use foldhash::fast::RandomState;
 
-use super::location::{AccountHash, SlotHash};
+use super::{
+    location::{AccountHash, SlotHash},
+    mv_memory::NewBalance,
+};
 
 /// An account as an incarnation read it.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct AccountRead {
     /// Whether the nonce is the one that the sender must have, and not the one that was found.
     pub(super) nonce_assumed: bool,
     pub(super) code_hash: B256,
+    /// Whether a lower transaction's write went into it.
+    pub(super) from_memory: bool,
     /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
     /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
     pub(super) balance_observed: bool,
@@ -26,6 +31,8 @@ pub(super) struct AccountRead {
     pub(super) slack: U256,
     /// The committed balance, once known, where it differs from the one read.
     pub(super) correction: Option<U256>,
+    /// The balance that the incarnation left, if it changed it.
+    pub(super) after: Option<NewBalance>,
 }
 
 /// A slot as an incarnation read it.
@@ -36,6 +43,8 @@ pub(super) struct SlotRead {
     pub(super) hash: SlotHash,
     pub(super) slot: U256,
     pub(super) value: U256,
+    /// Whether a lower transaction wrote it.
+    pub(super) from_memory: bool,
 }
 
 /// Everything that an incarnation read from outside itself.
@@ -63,9 +72,13 @@ pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 1, 0]);
 const SEARCHED_BY_LIST: usize = 16;
 
 impl ReadSet {
-    /// An empty read set with room for what most transactions read.
-    pub(super) fn with_room() -> Self {
-        Self { accounts: Vec::with_capacity(8), ..Self::default() }
+    /// Empties the read set and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.places.clear();
+        self.placed = 0;
+        self.all_balances_observed = false;
     }
 
     /// The read of an account. A transaction may read thousands and ask for one of them as often
@@ -113,15 +126,17 @@ mod tests {
             nonce: 0,
             nonce_assumed: false,
             code_hash: B256::ZERO,
+            from_memory: false,
             balance_observed: false,
             slack: U256::MAX,
             correction: None,
+            after: None,
         }
     }
 
     #[test]
     fn every_account_is_found_however_many_there_are() {
-        let mut reads = ReadSet::with_room();
+        let mut reads = ReadSet::default();
         for number in 0..100 {
             let address = Address::with_last_byte(number);
             assert!(reads.account_mut(&address).is_none());

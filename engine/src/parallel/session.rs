@@ -12,31 +12,31 @@ use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Bloom, logs_bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
-use pleach_scheduler::{Scheduler, TxIdx, Version};
-use revm::{
-    context::{Block, result::ResultAndState},
-    state::EvmState,
-};
+use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx, Version};
+use revm::context::result::ResultAndState;
 
 use super::{
+    committed::is_odd,
     hot::HotTargets,
     location::Writer,
-    mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
     pool::Work,
     read_set::ReadSet,
     validate::still_reads_the_same,
-    view::{Shared, SharedPrestate, View, ViewError},
+    view::{Shared, View, ViewError},
 };
 
 /// How often a transaction is run speculatively before it is left to the committer.
-const MAX_INCARNATIONS: u32 = 3;
+pub(super) const MAX_INCARNATIONS: u32 = 3;
 
 /// What an incarnation gives: its result, and what the result rests on.
 #[derive(Debug)]
 pub(super) struct Speculated<H> {
+    /// Where the memory keeps the block's changes, the state has the odd accounts alone.
     pub(super) result: ResultAndState<H>,
     pub(super) reads: ReadSet,
+    /// What the incarnation wrote to the memory.
+    pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Box<Bloom>>,
 }
@@ -82,16 +82,9 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         factory: E,
         env: EvmEnv<E::Spec, E::BlockEnv>,
         txs: Arc<[E::Tx]>,
-        prestate: Arc<dyn SharedPrestate>,
-        pre_block: &[EvmState],
+        shared: Arc<Shared>,
         workers: usize,
     ) -> Self {
-        let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS);
-        let memory = MvMemory::new(txs.len(), env.block_env.beneficiary());
-        for state in pre_block {
-            memory.publish(Writer::PRE_BLOCK, state);
-        }
-        let shared = Arc::new(Shared { memory, scheduler, prestate });
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
         let counters = CachePadded::default();
         let hot = HotTargets::default();
@@ -102,18 +95,8 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         &self.shared.scheduler
     }
 
-    /// Takes back what [`Self::publish`] made visible, given the same state.
-    pub(super) fn retract(&self, index: TxIdx, state: &EvmState) {
-        self.shared.memory.retract(Writer::transaction(index), state);
-    }
-
     pub(super) const fn workers(&self) -> usize {
         self.workers
-    }
-
-    /// Makes a transaction's writes visible to higher ones.
-    pub(super) fn publish(&self, index: TxIdx, state: &EvmState) {
-        self.shared.memory.publish(Writer::transaction(index), state);
     }
 
     /// The closest lower transaction to the same target that has not executed, if the target's
@@ -167,12 +150,14 @@ pub(super) const SPIN_ROUNDS: u32 = 256;
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {
     evm: E::Speculative,
+    pen: Pen,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
     pub(super) fn new(session: &Session<E>) -> Self {
         let view = View::new(Arc::clone(&session.shared));
-        Self { evm: session.factory.create_speculative(view, session.env.clone()) }
+        let evm = session.factory.create_speculative(view, session.env.clone());
+        Self { evm, pen: Pen::default() }
     }
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
@@ -195,7 +180,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             return;
         }
         session.counters.count_execution();
-        self.evm.db_mut().begin(index, E::sender(tx));
+        self.evm.db_mut().begin(index, E::sender(tx), ReadSet::default());
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
         let (reads, failure) = self.evm.db_mut().finish();
@@ -205,8 +190,9 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
-                let bloom = Self::bloom(&result);
-                Self::deliver(session, version, Box::new(Speculated { result, reads, bloom }));
+                let (bloom, writes) = (Self::bloom(&result), Vec::new());
+                let speculated = Speculated { result, reads, writes, bloom };
+                self.deliver(session, version, Box::new(speculated));
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
                 session.store(index, None);
@@ -220,14 +206,33 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
     }
 
-    fn deliver(session: &Session<E>, version: Version, speculated: Box<Speculated<E::HaltReason>>) {
+    fn deliver(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+    ) {
         let index = version.index;
-        if !still_reads_the_same(&session.shared.memory, index, &speculated.reads) {
+        let memory = &session.shared.memory;
+        let writer = Writer::transaction(index);
+        if !still_reads_the_same(memory, writer, &speculated.reads) {
             session.counters.count_abort(speculated.result.result.tx_gas_used());
             session.scheduler().abort(version);
             return;
         }
-        session.publish(index, &speculated.result.state);
+        let Speculated { result, reads, writes, .. } = &mut *speculated;
+        memory.publish((&mut self.pen, writes), writer, &result.state, |address, new| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = Some(new);
+            }
+        });
+        if session.shared.ledger.is_some() {
+            let state = std::mem::take(&mut result.state);
+            result.state.extend(
+                state.iter().filter(|(_, account)| is_odd(account)).map(|(a, b)| (*a, b.clone())),
+            );
+            E::recycle(&mut self.evm, state);
+        }
         session.store(index, Some(speculated));
         session.scheduler().finish(version);
     }

@@ -8,7 +8,6 @@
 
 use alloy_evm::Database;
 use alloy_primitives::U256;
-use pleach_scheduler::TxIdx;
 use revm::state::{AccountInfo, EvmState};
 
 use super::{
@@ -34,21 +33,25 @@ pub enum Validation {
 pub(super) fn validate<DB: Database>(
     db: &mut DB,
     memory: &MvMemory,
-    index: TxIdx,
+    reader: Writer,
     reads: &mut ReadSet,
     validation: Validation,
 ) -> bool {
     let everything = validation == Validation::Everything;
     for read in &reads.slots {
-        let written = everything || memory.slot_written(read.account_hash, read.hash, index);
-        if written && !slot_holds(db, read) {
+        // A value that a lower transaction wrote may have been taken back since; one of the
+        // prestate stands as long as nobody has written the slot.
+        if (everything || read.from_memory || slot_written(memory, read, reader))
+            && !slot_holds(db, read)
+        {
             return false;
         }
     }
     let all_observed = reads.all_balances_observed;
     for read in &mut reads.accounts {
-        // What nobody has written stands as it was found, unless it was assumed rather than found.
-        if !everything && !read.nonce_assumed && !memory.info_written(read.hash, index) {
+        // The same for accounts, unless the nonce was assumed rather than found.
+        let suspect = everything || read.from_memory || read.nonce_assumed;
+        if !suspect && !memory.account_written(read.hash, &read.address, reader) {
             continue;
         }
         let Ok(info) = db.basic(read.address) else { return false };
@@ -58,6 +61,11 @@ pub(super) fn validate<DB: Database>(
         read.correction = (committed != read.balance).then_some(committed);
     }
     true
+}
+
+fn slot_written(memory: &MvMemory, read: &SlotRead, reader: Writer) -> bool {
+    let place = (read.account_hash, read.hash);
+    memory.slot(place, &read.address, &read.slot, reader).is_some()
 }
 
 fn slot_holds<DB: Database>(db: &mut DB, read: &SlotRead) -> bool {
@@ -84,24 +92,31 @@ fn account_holds(
 /// it adds to or takes from the committed one. False if an account would then be empty
 /// that was not, or the other way round: emptiness is for the EVM to judge, not for this.
 pub(super) fn correct_balances(
-    reads: &ReadSet,
+    reads: &mut ReadSet,
     state: &mut EvmState,
-    index: TxIdx,
     memory: &MvMemory,
 ) -> bool {
-    let corrections = reads.accounts.iter().filter_map(|read| Some((read, read.correction?)));
-    for (read, committed) in corrections {
-        let Some(account) = state.get_mut(&read.address) else { continue };
-        let change = account.info.balance.wrapping_sub(read.balance);
-        let was_empty = account.is_empty();
-        account.info.balance = committed.wrapping_add(change);
-        account.original_info_mut().balance = committed;
-        if account.is_empty() != was_empty {
-            return false;
+    for read in &mut reads.accounts {
+        let Some(committed) = read.correction else { continue };
+        let found = read.balance;
+        let corrected = |balance: U256| committed.wrapping_add(balance.wrapping_sub(found));
+        if let Some(account) = state.get_mut(&read.address) {
+            let was_empty = account.is_empty();
+            account.info.balance = corrected(account.info.balance);
+            account.original_info_mut().balance = committed;
+            if account.is_empty() != was_empty {
+                return false;
+            }
         }
-        if account.is_touched() && !change.is_zero() {
-            let writer = Writer::transaction(index);
-            memory.correct_balance(writer, &read.address, account.info.balance);
+        if let Some(after) = &mut read.after {
+            let balance = corrected(after.balance);
+            if after.bare && balance.is_zero() != after.balance.is_zero() {
+                return false;
+            }
+            after.balance = balance;
+            if let Some(entry) = after.entry {
+                memory.correct_balance(entry, balance);
+            }
         }
     }
     true
@@ -109,20 +124,15 @@ pub(super) fn correct_balances(
 
 /// Whether an incarnation that has just ended would still read the same from the multi-version
 /// memory. Cheaper than finding out at its turn; may be wrong both ways, which only costs time.
-pub(super) fn still_reads_the_same(memory: &MvMemory, index: TxIdx, reads: &ReadSet) -> bool {
+pub(super) fn still_reads_the_same(memory: &MvMemory, reader: Writer, reads: &ReadSet) -> bool {
     let all_observed = reads.all_balances_observed;
     let slot_same = |read: &SlotRead| {
-        if !memory.slot_written(read.account_hash, read.hash, index) {
-            return true;
-        }
-        let now = memory.slot((read.account_hash, read.hash), &read.address, &read.slot, index);
+        let place = (read.account_hash, read.hash);
+        let now = memory.slot(place, &read.address, &read.slot, reader);
         now.is_none_or(|(_, value)| value == read.value)
     };
     let account_same = |read: &AccountRead| {
-        if !memory.info_written(read.hash, index) {
-            return true;
-        }
-        let now = memory.account(read.hash, &read.address, index);
+        let now = memory.account(read.hash, &read.address, reader);
         now.code.is_none_or(|code| code.0 == read.code_hash)
             && now.balance.is_none_or(|now| read.balance_suffices(all_observed, now))
     };

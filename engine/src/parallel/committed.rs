@@ -1,0 +1,222 @@
+//! The committed state where the multi-version memory keeps it.
+//!
+//! Serial execution collects changes in revm's `State`. In parallel execution they are in the
+//! multi-version memory already, put there by whoever ran the transaction. So nothing is committed
+//! a second time: the committed state *is* the memory, seen from the frontier, over the prestate.
+
+use std::{collections::HashMap, sync::Arc};
+
+use alloy_evm::block::BalIndexedDatabase;
+use alloy_primitives::{Address, B256, U256};
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use pleach_scheduler::{Pen, Scheduler, TxIdx};
+use revm::{
+    Database, DatabaseCommit,
+    bytecode::Bytecode,
+    database::BundleState,
+    database_interface::bal::EvmDatabaseError,
+    primitives::AddressMap,
+    state::{Account, AccountInfo, EvmState},
+};
+
+use super::{
+    bundle::gather,
+    location::Writer,
+    mv_memory::{MvMemory, NewBalance},
+    read_set::ReadSet,
+    session::MAX_INCARNATIONS,
+    view::{Shared, SharedPrestate},
+};
+use crate::Prestate;
+
+/// The committer's notes on what the memory does not show at a glance.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Committed balances of the accounts that many transactions pay, the beneficiary above all:
+    /// finding one in the memory means stepping over all that was paid ahead of the frontier.
+    balances: HashMap<Address, U256, RandomState>,
+    /// Accounts as transactions left them that created, emptied or destroyed them, in commit order.
+    /// What such an account's changes amount to depends on all its steps.
+    odd: Vec<(Writer, Address, Account)>,
+}
+
+/// Whether a transaction did more to an account than change its values.
+pub(super) fn is_odd(account: &Account) -> bool {
+    account.is_touched()
+        && (account.is_created() || account.is_selfdestructed() || account.is_empty())
+}
+
+impl Ledger {
+    pub(super) fn balance(&self, address: &Address) -> Option<U256> {
+        self.balances.get(address).copied()
+    }
+
+    /// All balances in it.
+    pub(super) fn balances(&self) -> impl Iterator<Item = (&Address, &U256)> {
+        self.balances.iter()
+    }
+
+    pub(super) fn odd(&self) -> &[(Writer, Address, Account)] {
+        &self.odd
+    }
+
+    /// A speculative result was committed, which read this and left these odd accounts.
+    pub(super) fn enter(
+        &mut self,
+        memory: &MvMemory,
+        index: TxIdx,
+        reads: &ReadSet,
+        odd: EvmState,
+    ) {
+        for read in &reads.accounts {
+            if let Some(after) = &read.after {
+                let many = read.correction.is_some() || after.entry.is_none();
+                self.enter_balance(memory, &read.address, after.balance, many);
+            }
+        }
+        let writer = Writer::transaction(index);
+        self.odd.extend(odd.into_iter().map(|(address, account)| (writer, address, account)));
+    }
+
+    fn enter_balance(&mut self, memory: &MvMemory, address: &Address, balance: U256, many: bool) {
+        if many || address == memory.beneficiary() {
+            self.balances.insert(*address, balance);
+        } else if let Some(known) = self.balances.get_mut(address) {
+            *known = balance;
+        }
+    }
+}
+
+/// The committed state of a block in flight, as the block executor's database.
+#[derive(Debug)]
+pub(crate) struct Committed<P> {
+    shared: Arc<Shared>,
+    prestate: Arc<P>,
+    pen: Pen,
+    /// Changes outside of transactions so far.
+    calls: usize,
+}
+
+impl<P: Prestate> Committed<P> {
+    /// The state before a block of this many transactions.
+    pub(crate) fn new(prestate: Arc<P>, transactions: usize, beneficiary: Address) -> Self {
+        let shared = Shared {
+            memory: MvMemory::new(transactions, beneficiary),
+            scheduler: Scheduler::new(transactions, MAX_INCARNATIONS),
+            prestate: prestate.clone() as Arc<dyn SharedPrestate>,
+            ledger: Some(Mutex::default()),
+        };
+        Self { shared: Arc::new(shared), prestate, pen: Pen::default(), calls: 0 }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// What the block changed, all transactions being committed.
+    ///
+    /// # Errors
+    /// The prestate's, if it cannot be read any more.
+    pub(crate) fn into_bundle(self) -> Result<BundleState, P::Error> {
+        gather(&self.shared, &*self.prestate)
+    }
+
+    /// Who reads or writes now.
+    fn now(&self) -> Writer {
+        let frontier = self.shared.scheduler.frontier();
+        match frontier == self.shared.scheduler.len() && frontier > 0 {
+            true => Writer::LAST,
+            false => Writer::transaction(frontier),
+        }
+    }
+
+    fn next_change(&mut self) -> Writer {
+        let call = self.calls;
+        self.calls += 1;
+        match self.shared.scheduler.frontier() {
+            0 => Writer::before_transactions(call),
+            frontier => Writer::after_transactions(frontier, call),
+        }
+    }
+}
+
+impl Shared {
+    /// Makes visible what the committer's thread has run at the frontier, or outside of
+    /// transactions, and notes it in the ledger.
+    pub(super) fn publish_committed(&self, pen: &mut Pen, writer: Writer, state: &EvmState) {
+        let mut ledger = self.ledger.as_ref().map(|ledger| ledger.lock());
+        let enter = |address: &Address, new: NewBalance| {
+            if let Some(ledger) = &mut ledger {
+                ledger.enter_balance(&self.memory, address, new.balance, new.entry.is_none());
+            }
+        };
+        self.memory.publish((pen, &mut Vec::new()), writer, state, enter);
+        if let Some(ledger) = &mut ledger {
+            let odd = state.iter().filter(|(_, account)| is_odd(account));
+            ledger.odd.extend(odd.map(|(address, account)| (writer, *address, account.clone())));
+        }
+    }
+}
+
+type ReadResult<T, P> = Result<T, EvmDatabaseError<<P as revm::DatabaseRef>::Error>>;
+
+impl<P: Prestate> Database for Committed<P> {
+    type Error = EvmDatabaseError<P::Error>;
+
+    fn basic(&mut self, address: Address) -> ReadResult<Option<AccountInfo>, P> {
+        let before = self.prestate.basic_ref(address).map_err(EvmDatabaseError::Database)?;
+        let Shared { memory, ledger, .. } = &*self.shared;
+        let hash = memory.account_hash(&address);
+        let known = ledger.as_ref().and_then(|ledger| ledger.lock().balance(&address));
+        let overlay = match known {
+            None => memory.account(hash, &address, self.now()),
+            Some(balance) => {
+                let mut overlay = memory.account_but_balance(hash, &address, self.now());
+                overlay.balance = Some(balance);
+                overlay
+            }
+        };
+        Ok(overlay.over(before))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> ReadResult<Bytecode, P> {
+        self.prestate.code_by_hash_ref(code_hash).map_err(EvmDatabaseError::Database)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> ReadResult<U256, P> {
+        let memory = &self.shared.memory;
+        let account = memory.account_hash(&address);
+        let place = (account, memory.slot_hash(account, &slot));
+        match memory.slot(place, &address, &slot, self.now()) {
+            Some((_, value)) => Ok(value),
+            None => self.prestate.storage_ref(address, slot).map_err(EvmDatabaseError::Database),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> ReadResult<B256, P> {
+        self.prestate.block_hash_ref(number).map_err(EvmDatabaseError::Database)
+    }
+}
+
+/// Access lists are built elsewhere.
+impl<P: Prestate> BalIndexedDatabase for Committed<P> {
+    fn set_bal_index(&mut self, _index: u64) {}
+
+    fn bump_bal_index(&mut self) {}
+}
+
+impl<P: Prestate> DatabaseCommit for Committed<P> {
+    /// Takes changes that come before or after the transactions. Those of transactions never
+    /// come here: the committer has published them, and hands out none.
+    fn commit(&mut self, changes: AddressMap<Account>) {
+        if !changes.is_empty() {
+            let writer = self.next_change();
+            self.shared.publish_committed(&mut self.pen, writer, &changes);
+        }
+    }
+
+    fn commit_iter(&mut self, changes: &mut dyn Iterator<Item = (Address, Account)>) {
+        self.commit(changes.collect());
+    }
+}
