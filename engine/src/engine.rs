@@ -14,7 +14,8 @@ use crate::{
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory,
+        Pool, SpareMemory, Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
 };
@@ -55,6 +56,7 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct Engine {
     pool: Arc<Pool>,
+    spare: SpareMemory,
 }
 
 impl Engine {
@@ -63,7 +65,8 @@ impl Engine {
     /// # Errors
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
-        Ok(Self { pool: Arc::new(Pool::new(config.threads.saturating_sub(1))?) })
+        let pool = Arc::new(Pool::new(config.threads.saturating_sub(1))?);
+        Ok(Self { pool, spare: SpareMemory::default() })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -110,12 +113,11 @@ impl Engine {
             let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
             return Ok((output(db, result), metrics));
         }
-        let beneficiary = block.header().beneficiary;
-        let db = Committed::new(prestate.clone(), block.transactions().len(), beneficiary);
+        let db = Committed::new(prestate.clone(), block, &self.spare);
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
         let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
-        let bundle = db.into_bundle().map_err(failed)?;
+        let bundle = db.into_bundle(&self.spare).map_err(failed)?;
         Ok((output_with(bundle, result), metrics))
     }
 

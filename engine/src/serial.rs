@@ -17,7 +17,10 @@ use alloy_evm::{
 };
 use revm::{
     context::TxEnv,
-    database::{BundleState, DatabaseCommitExt, State, WrapDatabaseRef, states::bundle_state::BundleRetention},
+    database::{
+        BundleState, DatabaseCommitExt, State, WrapDatabaseRef,
+        states::bundle_state::BundleRetention,
+    },
     state::Account,
 };
 

@@ -1,4 +1,4 @@
-//! Memory that many threads write to and read from, each entry written once.
+//! Memory that many threads take entries from and that stays where it is.
 
 use std::sync::OnceLock;
 
@@ -7,76 +7,72 @@ use crate::sync::{AtomicU32, Ordering};
 /// Names an entry of an arena. Zero is nobody's name.
 pub type EntryId = u32;
 
-/// Entries that are allocated together, for one thread: threads do not write side by side in one
+/// Entries that are handed out together, to one thread: threads do not write side by side in one
 /// cache line.
 const CHUNK: usize = 1 << CHUNK_BITS;
 const CHUNK_BITS: u32 = if cfg!(loom) { 1 } else { 6 };
 /// Shelf `n` holds `2^n` chunks, so that the arena grows without moving anything.
 const SHELVES: usize = 32 - CHUNK_BITS as usize;
 
-type Chunk<T> = Box<[OnceLock<T>]>;
+type Chunk<T> = Box<[T]>;
 type Shelf<T> = Box<[OnceLock<Chunk<T>>]>;
 
-/// Entries that stay where they are, unchanged but for atomics inside them, until the arena is
-/// dropped.
+/// Entries of atomics, each filled in by the one thread that took it and then shared.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     shelves: [OnceLock<Shelf<T>>; SHELVES],
     chunks: AtomicU32,
 }
 
-/// One thread's place to write in an arena.
+/// One thread's place to take entries from in an arena.
 #[derive(Debug, Default)]
 pub struct Pen {
-    /// The next entry's place, unless the chunk is full or there is none yet.
+    /// The next entry's place, unless the chunk is used up or there is none yet.
     next: usize,
     end: usize,
 }
 
-impl<T> Arena<T> {
+impl<T: Default> Arena<T> {
     pub(crate) fn new() -> Self {
         Self { shelves: [const { OnceLock::new() }; SHELVES], chunks: AtomicU32::new(0) }
     }
 
-    /// Writes an entry and names it.
-    pub(crate) fn write(&self, pen: &mut Pen, entry: T) -> EntryId {
+    /// Takes all entries back. They keep what they hold: whoever takes one fills in all of it.
+    pub(crate) fn reset(&mut self) {
+        self.chunks = AtomicU32::new(0);
+    }
+
+    /// An entry for the caller to fill in, and its name.
+    pub(crate) fn take(&self, pen: &mut Pen) -> (EntryId, &T) {
         if pen.next == pen.end {
-            // Relaxed: the number alone is handed out; what the chunk holds is published by
+            // Relaxed: the number alone is handed out; what is in the chunk is published by
             // whoever links its entries.
             let chunk = self.chunks.fetch_add(1, Ordering::Relaxed) as usize;
             pen.next = chunk << CHUNK_BITS;
             pen.end = pen.next + CHUNK;
+            self.provide(chunk);
         }
         let place = pen.next;
         pen.next += 1;
-        let (shelf, chunk) = shelf_of(place >> CHUNK_BITS);
-        let shelf = self.shelves[shelf].get_or_init(|| empty(1 << shelf));
-        let chunk = shelf[chunk].get_or_init(|| empty(CHUNK));
-        let written = chunk[place % CHUNK].set(entry);
-        assert!(written.is_ok(), "a place is handed out once");
-        EntryId::try_from(place + 1).expect("a block's writes fit the memory of the machine")
+        let id = EntryId::try_from(place + 1).expect("a block's writes fit the machine's memory");
+        (id, self.get(id))
+    }
+
+    #[cold]
+    fn provide(&self, chunk: usize) {
+        let (shelf, at) = shelf_of(chunk);
+        let shelf =
+            self.shelves[shelf].get_or_init(|| (0..1 << shelf).map(|_| OnceLock::new()).collect());
+        shelf[at].get_or_init(|| (0..CHUNK).map(|_| T::default()).collect());
     }
 
     /// The entry of this name.
     pub(crate) fn get(&self, id: EntryId) -> &T {
-        self.find(id as usize - 1).expect("whoever knows the name sees the entry")
+        let place = id as usize - 1;
+        let (shelf, at) = shelf_of(place >> CHUNK_BITS);
+        let chunk = self.shelves[shelf].get().and_then(|shelf| shelf[at].get());
+        &chunk.expect("whoever knows the name sees the entry")[place % CHUNK]
     }
-
-    /// The entries in writing order within each chunk.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        let chunks = self.chunks.load(Ordering::Relaxed) as usize;
-        (0..chunks << CHUNK_BITS).filter(|place| self.find(*place).is_some()).count()
-    }
-
-    fn find(&self, place: usize) -> Option<&T> {
-        let (shelf, chunk) = shelf_of(place >> CHUNK_BITS);
-        self.shelves[shelf].get()?[chunk].get()?[place % CHUNK].get()
-    }
-}
-
-fn empty<T>(len: usize) -> Box<[OnceLock<T>]> {
-    (0..len).map(|_| OnceLock::new()).collect()
 }
 
 /// The shelf of a chunk, and its place there.
@@ -90,16 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_keep_their_names() {
-        let arena = Arena::new();
-        let (mut here, mut there) = (Pen::default(), Pen::default());
-        let mut names = Vec::new();
-        for number in 0..1_000 {
-            let pen = if number % 3 == 0 { &mut here } else { &mut there };
-            names.push(arena.write(pen, number));
+    fn entries_keep_their_names_and_places() {
+        let mut arena: Arena<AtomicU32> = Arena::new();
+        for _ in 0..2 {
+            let (mut here, mut there) = (Pen::default(), Pen::default());
+            let mut names = Vec::new();
+            for number in 0..1_000 {
+                let pen = if number % 3 == 0 { &mut here } else { &mut there };
+                let (name, entry) = arena.take(pen);
+                entry.store(number, Ordering::Relaxed);
+                names.push(name);
+            }
+            let holds = |(number, name): (usize, &EntryId)| {
+                arena.get(*name).load(Ordering::Relaxed) as usize == number
+            };
+            assert!(names.iter().enumerate().all(holds));
+            assert!(!names.contains(&0), "zero is nobody's name");
+            arena.reset();
         }
-        assert!(names.iter().enumerate().all(|(number, name)| *arena.get(*name) == number));
-        assert_eq!(arena.len(), 1_000);
-        assert!(!names.contains(&0), "zero is nobody's name");
     }
 }

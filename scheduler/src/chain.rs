@@ -22,42 +22,63 @@ use crate::{
 pub struct Head(AtomicU32);
 
 impl Head {
+    /// Empties the list. Its links' memory goes back with [`Chains::reset`].
+    pub fn reset(&mut self) {
+        self.0 = AtomicU32::new(0);
+    }
+
     /// Whether nothing was ever inserted here.
     pub fn is_empty(&self) -> bool {
         self.0.load(Ordering::Acquire) == 0
     }
 }
 
-#[derive(Debug)]
+/// All atomics, so that the memory of one block can serve the next.
+#[derive(Debug, Default)]
 struct Link<T> {
     next: AtomicU32,
-    rank: u32,
+    rank: AtomicU32,
     buried: AtomicBool,
     value: T,
 }
 
+impl<T> Link<T> {
+    /// Relaxed: set before the link could be reached, and published with it.
+    fn rank(&self) -> u32 {
+        self.rank.load(Ordering::Relaxed)
+    }
+}
+
 /// The lists of one block. They share their memory.
+///
+/// Values are made of atomics: each is filled in through a shared reference before it is linked.
 #[derive(Debug)]
 pub struct Chains<T> {
     links: Arena<Link<T>>,
 }
 
-impl<T> Default for Chains<T> {
+impl<T: Default> Default for Chains<T> {
     fn default() -> Self {
         Self { links: Arena::new() }
     }
 }
 
-impl<T> Chains<T> {
-    /// Inserts a value at its rank, before those of the same rank, and names it.
-    pub fn insert(&self, pen: &mut Pen, head: &Head, rank: u32, value: T) -> EntryId {
-        let next = AtomicU32::new(0);
-        let link = Link { next, rank, buried: AtomicBool::new(false), value };
-        let id = self.links.write(pen, link);
-        let link = self.links.get(id);
+impl<T: Default> Chains<T> {
+    /// Forgets all lists and keeps the memory. The caller forgets all heads, pens and names.
+    pub fn reset(&mut self) {
+        self.links.reset();
+    }
+
+    /// Inserts a value at its rank, before those of the same rank, and names it. `fill` sets all of
+    /// the value: it may hold what an earlier block left there.
+    pub fn insert(&self, pen: &mut Pen, head: &Head, rank: u32, fill: impl FnOnce(&T)) -> EntryId {
+        let (id, link) = self.links.take(pen);
+        link.rank.store(rank, Ordering::Relaxed);
+        link.buried.store(false, Ordering::Relaxed);
+        fill(&link.value);
         loop {
             let (place, next) = self.place(head, rank);
-            // Relaxed: published by the exchange below.
+            // Relaxed, like all above: published by the exchange below.
             link.next.store(next, Ordering::Relaxed);
             let order = (Ordering::AcqRel, Ordering::Relaxed);
             if place.compare_exchange(next, id, order.0, order.1).is_ok() {
@@ -75,7 +96,7 @@ impl<T> Chains<T> {
                 return (pointer, next);
             }
             let link = self.links.get(next);
-            if link.rank <= rank {
+            if link.rank() <= rank {
                 return (pointer, next);
             }
             pointer = &link.next;
@@ -101,7 +122,7 @@ impl<T> Chains<T> {
                 let link = self.links.get(next);
                 next = link.next.load(Ordering::Acquire);
                 if !link.buried.load(Ordering::Acquire) {
-                    return Some((link.rank, &link.value));
+                    return Some((link.rank(), &link.value));
                 }
             }
             None
@@ -113,8 +134,13 @@ impl<T> Chains<T> {
 mod tests {
     use super::*;
 
-    fn content(chains: &Chains<u32>, head: &Head) -> Vec<(u32, u32)> {
-        chains.iter(head).map(|(rank, value)| (rank, *value)).collect()
+    fn content(chains: &Chains<AtomicU32>, head: &Head) -> Vec<(u32, u32)> {
+        let values = chains.iter(head);
+        values.map(|(rank, value)| (rank, value.load(Ordering::Relaxed))).collect()
+    }
+
+    fn set(value: u32) -> impl Fn(&AtomicU32) {
+        move |entry| entry.store(value, Ordering::Relaxed)
     }
 
     #[test]
@@ -122,7 +148,7 @@ mod tests {
         let (chains, head, mut pen) = (Chains::default(), Head::default(), Pen::default());
         assert!(head.is_empty());
         for rank in [5, 9, 1, 7] {
-            chains.insert(&mut pen, &head, rank, rank * 10);
+            chains.insert(&mut pen, &head, rank, set(rank * 10));
         }
         assert_eq!(content(&chains, &head), [(9, 90), (7, 70), (5, 50), (1, 10)]);
     }
@@ -130,9 +156,9 @@ mod tests {
     #[test]
     fn a_new_value_comes_before_the_old_one_of_its_rank() {
         let (chains, head, mut pen) = (Chains::default(), Head::default(), Pen::default());
-        let old = chains.insert(&mut pen, &head, 3, 1);
-        chains.insert(&mut pen, &head, 8, 0);
-        chains.insert(&mut pen, &head, 3, 2);
+        let old = chains.insert(&mut pen, &head, 3, set(1));
+        chains.insert(&mut pen, &head, 8, set(0));
+        chains.insert(&mut pen, &head, 3, set(2));
         assert_eq!(content(&chains, &head), [(8, 0), (3, 2), (3, 1)]);
         chains.bury(old);
         assert_eq!(content(&chains, &head), [(8, 0), (3, 2)]);
@@ -140,7 +166,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_threads() {
-        let (chains, head) = (Chains::default(), Head::default());
+        let (chains, head) = (Chains::<AtomicU32>::default(), Head::default());
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let (chains, head) = (&chains, &head);
@@ -148,7 +174,7 @@ mod tests {
                     let mut pen = Pen::default();
                     for number in 0..500 {
                         let rank = number * 4 + thread;
-                        chains.insert(&mut pen, head, rank, rank);
+                        chains.insert(&mut pen, head, rank, set(rank));
                     }
                 });
             }

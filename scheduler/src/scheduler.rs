@@ -11,6 +11,13 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock},
 };
 
+/// Neighbouring transactions that one thread has reserved. See [`Scheduler::claim_in_run`].
+#[derive(Debug, Default)]
+pub struct Run {
+    next: TxIdx,
+    end: TxIdx,
+}
+
 /// What the committer finds at the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frontier {
@@ -87,6 +94,30 @@ impl Scheduler {
             if let Some(version) = self.try_claim(index) {
                 return Some(version);
             }
+        }
+        None
+    }
+
+    /// Like [`claim`](Self::claim), but reserves up to `most(first)` neighbours at a time, where
+    /// `first` is the lowest of them. Claims come from what `run` has reserved first: one thread
+    /// then works on neighbours, and two threads do not meet at each.
+    ///
+    /// What is reserved is not claimed: the committer may still take it, and a halt leaves it.
+    pub fn claim_in_run(&self, run: &mut Run, most: impl Fn(TxIdx) -> usize) -> Option<Version> {
+        while !self.is_halted() {
+            while run.next < run.end {
+                run.next += 1;
+                if let Some(version) = self.try_claim(run.next - 1) {
+                    return Some(version);
+                }
+            }
+            let first = self.cursor.load(Ordering::Relaxed);
+            if first >= self.len() {
+                return None;
+            }
+            let most = most(first).max(1);
+            let first = self.cursor.fetch_add(most, Ordering::AcqRel);
+            *run = Run { next: first, end: (first + most).min(self.len()) };
         }
         None
     }

@@ -6,11 +6,13 @@
 //! are gone through with revm's own rules ([`odd`]).
 
 mod odd;
+mod together;
 
 use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{Address, B256, U256};
 use foldhash::fast::RandomState;
+use pleach_scheduler::Head;
 use revm::{
     DatabaseRef,
     bytecode::Bytecode,
@@ -22,11 +24,13 @@ use revm::{
 };
 use smallvec::SmallVec;
 
+pub(super) use together::Gathering;
+
 use super::{
     committed::Ledger,
-    mv_memory::{MvMemory, Place, Write},
+    mv_memory::{MvMemory, Part as Written, Write},
     parts::AccountOverlay,
-    view::Shared,
+    view::{Readable, Shared},
 };
 
 /// What one partition of the memory adds to the bundle.
@@ -44,103 +48,142 @@ struct Draft {
     slots: Vec<(U256, U256)>,
 }
 
-type Drafts = HashMap<Address, Draft, RandomState>;
+/// The accounts of one group of lists: nearly always one.
+type Drafts = SmallVec<[(Address, AccountOverlay); 2]>;
+/// Slots with their last values, by account.
+type Slots = HashMap<Address, Vec<(U256, U256)>, RandomState>;
 
-/// The bundle of a block whose transactions are all committed.
+/// What the parts of a bundle are made from, once all transactions are committed.
+#[derive(Debug)]
+pub(super) struct Plan {
+    ledger: Ledger,
+    odd: HashSet<Address, RandomState>,
+}
+
+/// The bundle of a block whose transactions are all committed. Workers that are still awake help.
 pub(super) fn gather<P: DatabaseRef>(
     shared: &Shared,
     prestate: &P,
 ) -> Result<BundleState, P::Error> {
     let ledger = shared.ledger.as_ref().map(|ledger| std::mem::take(&mut *ledger.lock()));
     let ledger = ledger.unwrap_or_default();
-    let odd: HashSet<Address, RandomState> = ledger.odd().iter().map(|step| step.1).collect();
-    let mut bundle = BundleState::default();
-    bundle.reverts.push(Vec::new());
-    for partition in 0..MvMemory::PARTITIONS {
-        let part = gather_partition(&shared.memory, &ledger, &odd, prestate, partition)?;
-        add(&mut bundle, part);
-    }
-    odd::add_odd(&mut bundle, &shared.memory, &ledger, &odd, prestate)?;
+    let odd = ledger.odd().iter().map(|step| step.1).collect();
+    let plan = shared.gathering.begin(Plan { ledger, odd });
+    let mut parts = shared
+        .gathering
+        .take_part(|partition| gather_partition(&shared.memory, plan, prestate, partition))?;
+    parts.push(gather_paid(plan, &shared.memory, prestate)?);
+    let mut bundle = put_together(parts);
+    odd::add_odd(&mut bundle, &shared.memory, plan, prestate)?;
     Ok(bundle)
 }
 
-fn add(bundle: &mut BundleState, part: Part) {
-    bundle.state.reserve(part.accounts.len());
-    for (address, account) in part.accounts {
-        bundle.state_size += account.size_hint();
-        bundle.state.insert(address, account);
+/// A worker's help with [`gather`].
+pub(super) fn help_gather(shared: &Shared) {
+    shared.gathering.help(|plan, partition| {
+        gather_partition(&shared.memory, plan, &Readable(&*shared.prestate), partition).ok()
+    });
+}
+
+fn put_together(parts: Vec<Part>) -> BundleState {
+    let mut bundle = BundleState::default();
+    let accounts = parts.iter().map(|part| part.accounts.len()).sum();
+    bundle.state.reserve(accounts);
+    let mut reverts = Vec::with_capacity(accounts);
+    for part in parts {
+        for (address, account) in part.accounts {
+            bundle.state_size += account.size_hint();
+            bundle.state.insert(address, account);
+        }
+        bundle.contracts.extend(part.contracts);
+        for revert in part.reverts {
+            bundle.reverts_size += revert.1.size_hint();
+            reverts.push(revert);
+        }
     }
-    bundle.contracts.extend(part.contracts);
-    bundle.reverts_size += part.reverts.iter().map(|(_, revert)| revert.size_hint()).sum::<usize>();
-    if let Some(reverts) = bundle.reverts.last_mut() {
-        reverts.extend(part.reverts);
-    }
+    bundle.reverts.push(reverts);
+    bundle
 }
 
 /// One partition's share, odd accounts left out.
 fn gather_partition<P: DatabaseRef>(
     memory: &MvMemory,
-    ledger: &Ledger,
-    odd: &HashSet<Address, RandomState>,
+    Plan { ledger, odd }: &Plan,
     prestate: &P,
     partition: usize,
 ) -> Result<Part, P::Error> {
-    let mut drafts = Drafts::default();
-    draft_accounts(memory, partition, &mut drafts);
-    draft_slots(memory, partition, &mut drafts);
-    for (address, balance) in ledger.balances() {
-        if MvMemory::partition(memory.account_hash(address)) == partition {
-            drafts.entry(*address).or_default().overlay.balance = Some(*balance);
+    let mut part = Part::default();
+    let mut slots = draft_slots(memory, partition);
+    let mut drafts = Drafts::new();
+    for heads in memory.walk_accounts(partition) {
+        draft_accounts(memory, heads, &mut drafts);
+        for (address, mut overlay) in drafts.drain(..).filter(|draft| !odd.contains(&draft.0)) {
+            overlay.balance = ledger.balance(&address).or(overlay.balance);
+            let slots = slots.remove(&address).unwrap_or_default();
+            finish(&mut part, address, Draft { overlay, slots }, prestate)?;
         }
     }
-    let mut part = Part::default();
-    #[expect(clippy::iter_over_hash_type, reason = "a bundle has no order of accounts")]
-    for (address, draft) in drafts {
-        if !odd.contains(&address) {
-            finish(&mut part, address, draft, prestate)?;
-        }
+    let in_slots_only = slots.into_iter().filter(|(address, _)| !odd.contains(address));
+    for (address, slots) in in_slots_only {
+        let balance = ledger.balance(&address);
+        let overlay = AccountOverlay { balance, ..AccountOverlay::default() };
+        finish(&mut part, address, Draft { overlay, slots }, prestate)?;
     }
     Ok(part)
 }
 
-fn draft_accounts(memory: &MvMemory, partition: usize, drafts: &mut Drafts) {
-    for heads in memory.walk_accounts(partition) {
-        // The latest writer comes first, so what is there already stands.
-        for (_, write) in heads.into_iter().flat_map(|head| memory.list(head)) {
-            let overlay = &mut drafts.entry(write.address).or_default().overlay;
-            match write.place {
-                Place::Balance if overlay.balance.is_none() => {
-                    overlay.balance = Some(write.value());
-                }
-                Place::Nonce if overlay.nonce.is_none() => {
-                    overlay.nonce = Some(write.value().to());
-                }
-                Place::Exists if overlay.exists.is_none() => {
-                    overlay.exists = Some(!write.value().is_zero());
-                }
-                Place::Code if overlay.code.is_none() => overlay.code.clone_from(&write.code),
-                _ => {}
+/// Accounts that were paid outside of the memory and did nothing else: the beneficiary.
+fn gather_paid<P: DatabaseRef>(
+    Plan { ledger, odd }: &Plan,
+    memory: &MvMemory,
+    prestate: &P,
+) -> Result<Part, P::Error> {
+    let mut part = Part::default();
+    let beneficiary = *memory.beneficiary();
+    let hash = memory.account_hash(&beneficiary);
+    let elsewhere = memory.has_writes(hash, &beneficiary) || odd.contains(&beneficiary);
+    if let (Some(balance), false) = (ledger.balance(&beneficiary), elsewhere) {
+        let overlay = AccountOverlay { balance: Some(balance), ..AccountOverlay::default() };
+        finish(&mut part, beneficiary, Draft { overlay, slots: Vec::new() }, prestate)?;
+    }
+    Ok(part)
+}
+
+/// What one group of lists left of its accounts.
+fn draft_accounts(memory: &MvMemory, heads: [&Head; 3], drafts: &mut Drafts) {
+    // The latest writer comes first, so what is there already stands.
+    for (_, write) in heads.into_iter().flat_map(|head| memory.list(head)) {
+        let address = write.address();
+        let at = drafts.iter().position(|draft| draft.0 == address).unwrap_or_else(|| {
+            drafts.push((address, AccountOverlay::default()));
+            drafts.len() - 1
+        });
+        let overlay = &mut drafts[at].1;
+        match write.part() {
+            Written::Balance if overlay.balance.is_none() => overlay.balance = Some(write.value()),
+            Written::Nonce if overlay.nonce.is_none() => overlay.nonce = Some(write.value().to()),
+            Written::Exists if overlay.exists.is_none() => {
+                overlay.exists = Some(!write.value().is_zero());
             }
+            Written::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write)),
+            _ => {}
         }
     }
 }
 
-fn draft_slots(memory: &MvMemory, partition: usize, drafts: &mut Drafts) {
+fn draft_slots(memory: &MvMemory, partition: usize) -> Slots {
+    let mut slots = Slots::default();
     let mut seen: SmallVec<[&Write; 8]> = SmallVec::new();
     for head in memory.walk_slots(partition) {
         seen.clear();
         for (_, write) in memory.list(head) {
-            let same = |other: &&Write| other.place == write.place && other.address == write.address;
-            if !seen.iter().any(same) {
+            if !seen.iter().any(|other| other.is_beside(write)) {
                 seen.push(write);
-            }
-        }
-        for write in &seen {
-            if let Place::Slot(slot) = write.place {
-                drafts.entry(write.address).or_default().slots.push((slot, write.value()));
+                slots.entry(write.address()).or_default().push((write.slot(), write.value()));
             }
         }
     }
+    slots
 }
 
 /// Compares what the block left of an account with what it found.
@@ -160,6 +203,8 @@ fn finish<P: DatabaseRef>(
         previous_status,
         wipe_storage: false,
     };
+    account.storage.reserve(draft.slots.len());
+    revert.storage.reserve(draft.slots.len());
     for (slot, value) in draft.slots {
         let original = prestate.storage_ref(address, slot)?;
         if value != original {

@@ -21,14 +21,14 @@ use revm::{
 };
 
 use super::{
-    bundle::gather,
+    bundle::{Gathering, gather},
     location::Writer,
     mv_memory::{MvMemory, NewBalance},
     read_set::ReadSet,
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
-use crate::Prestate;
+use crate::{Prestate, RecoveredBlock};
 
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]
@@ -50,11 +50,6 @@ pub(super) fn is_odd(account: &Account) -> bool {
 impl Ledger {
     pub(super) fn balance(&self, address: &Address) -> Option<U256> {
         self.balances.get(address).copied()
-    }
-
-    /// All balances in it.
-    pub(super) fn balances(&self) -> impl Iterator<Item = (&Address, &U256)> {
-        self.balances.iter()
     }
 
     pub(super) fn odd(&self) -> &[(Writer, Address, Account)] {
@@ -88,6 +83,27 @@ impl Ledger {
     }
 }
 
+/// A block's memory, kept for the next block: fresh memory has to be fetched from the operating
+/// system, and then into the processor's caches.
+#[derive(Debug, Default)]
+pub(crate) struct SpareMemory(Mutex<Option<Arc<MvMemory>>>);
+
+impl SpareMemory {
+    fn take(&self, transactions: usize, gas: u64, beneficiary: Address) -> Arc<MvMemory> {
+        // A thread that is still about to leave the last block keeps that block's memory.
+        let spare = self.0.lock().take().and_then(Arc::into_inner);
+        let memory = match spare {
+            Some(spare) => spare.reset(transactions, gas, beneficiary),
+            None => MvMemory::new(transactions, gas, beneficiary),
+        };
+        Arc::new(memory)
+    }
+
+    fn keep(&self, memory: &Arc<MvMemory>) {
+        *self.0.lock() = Some(Arc::clone(memory));
+    }
+}
+
 /// The committed state of a block in flight, as the block executor's database.
 #[derive(Debug)]
 pub(crate) struct Committed<P> {
@@ -99,13 +115,17 @@ pub(crate) struct Committed<P> {
 }
 
 impl<P: Prestate> Committed<P> {
-    /// The state before a block of this many transactions.
-    pub(crate) fn new(prestate: Arc<P>, transactions: usize, beneficiary: Address) -> Self {
+    /// The state before a block.
+    pub(crate) fn new(prestate: Arc<P>, block: &RecoveredBlock, spare: &SpareMemory) -> Self {
+        let header = block.header();
+        let transactions = block.transactions().len();
+        let memory = spare.take(transactions, header.gas_used, header.beneficiary);
         let shared = Shared {
-            memory: MvMemory::new(transactions, beneficiary),
+            memory,
             scheduler: Scheduler::new(transactions, MAX_INCARNATIONS),
             prestate: prestate.clone() as Arc<dyn SharedPrestate>,
             ledger: Some(Mutex::default()),
+            gathering: Gathering::default(),
         };
         Self { shared: Arc::new(shared), prestate, pen: Pen::default(), calls: 0 }
     }
@@ -118,8 +138,10 @@ impl<P: Prestate> Committed<P> {
     ///
     /// # Errors
     /// The prestate's, if it cannot be read any more.
-    pub(crate) fn into_bundle(self) -> Result<BundleState, P::Error> {
-        gather(&self.shared, &*self.prestate)
+    pub(crate) fn into_bundle(self, spare: &SpareMemory) -> Result<BundleState, P::Error> {
+        let bundle = gather(&self.shared, &*self.prestate)?;
+        spare.keep(&self.shared.memory);
+        Ok(bundle)
     }
 
     /// Who reads or writes now.

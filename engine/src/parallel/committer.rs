@@ -74,17 +74,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     ) -> Self {
         let record = Record::default();
         let (overtaken, pen) = (Vec::new(), Pen::default());
-        Self {
-            session,
-            validation,
-            effort,
-            helper: None,
-            record,
-            bloom,
-            overtaken,
-            pen,
-            next: 0,
-        }
+        Self { session, validation, effort, helper: None, record, bloom, overtaken, pen, next: 0 }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -120,8 +110,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
-            if let Some(version) = session.scheduler().claim() {
-                self.run_ahead(version);
+            let helper = self.helper.get_or_insert_with(|| Runner::new(&session));
+            if let Some(version) = helper.claim(&session) {
+                helper.run(&session, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
@@ -146,9 +137,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let session = &self.session;
         let index = version.index;
         let target = E::target(&session.txs[index]);
-        if let Some(mut speculated) = session.take(index) {
+        let mut speculated = session.take(index);
+        let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
+        if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
-            let Speculated { result, reads, bloom, .. } = &mut *speculated;
+            let Speculated { reads, bloom, .. } = &mut *speculated;
             if validate(db, memory, Writer::transaction(index), reads, self.validation)
                 && correct_balances(reads, &mut result.state, memory)
             {
@@ -156,15 +149,16 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     let odd = std::mem::take(&mut result.state);
                     ledger.lock().enter(memory, index, reads, odd);
                 }
+                self.bloom.hand(bloom.take());
+                session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.bloom.hand(bloom.take());
                 self.record.stood(target);
-                return Step::Result(speculated.result);
+                return Step::Result(result);
             }
             session.counters.count_abort(result.result.tx_gas_used());
             self.record.aborted(target, &session.hot);
-            self.overtaken = speculated.writes;
+            self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
             session.counters.count_abort(0);
         }

@@ -19,6 +19,7 @@ use revm::{
 };
 
 use super::{
+    bundle::Gathering,
     committer::{Committer, Effort, Step},
     location::Writer,
     mv_memory::MvMemory,
@@ -145,14 +146,20 @@ pub(crate) enum Before {
 
 impl Before {
     /// The memory that a block's workers read, given what has changed so far.
-    fn into_shared(self, changes: &[EvmState], transactions: usize, to: Address) -> Arc<Shared> {
+    fn into_shared<B: Block>(
+        self,
+        changes: &[EvmState],
+        transactions: usize,
+        block: &B,
+    ) -> Arc<Shared> {
         let prestate = match self {
             Self::Memory(shared) => return shared,
             Self::Prestate(prestate) => prestate,
         };
-        let memory = MvMemory::new(transactions, to);
+        let memory = MvMemory::new(transactions, block.gas_limit(), block.beneficiary());
         let scheduler = Scheduler::new(transactions, MAX_INCARNATIONS);
-        let shared = Shared { memory, scheduler, prestate, ledger: None };
+        let (memory, gathering) = (Arc::new(memory), Gathering::default());
+        let shared = Shared { memory, scheduler, prestate, ledger: None, gathering };
         for (call, state) in changes.iter().enumerate() {
             let writer = Writer::before_transactions(call);
             shared.publish_committed(&mut Pen::default(), writer, state);
@@ -202,8 +209,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let to = env.block_env.beneficiary();
-        let shared = block.before.into_shared(changes, block.txs.len(), to);
+        let shared = block.before.into_shared(changes, block.txs.len(), &env.block_env);
         let session = Session::new(factory, env, block.txs, shared, workers);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();

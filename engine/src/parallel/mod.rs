@@ -29,7 +29,7 @@ pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
-pub(crate) use committed::Committed;
+pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
 pub(crate) use pool::Pool;

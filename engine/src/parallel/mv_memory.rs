@@ -1,8 +1,9 @@
 //! The multi-version memory: per location, what each transaction of the block wrote.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use alloy_primitives::{Address, U256};
+use parking_lot::Mutex;
 use pleach_scheduler::{Chains, EntryId, Head, Pen};
 use revm::state::{Account, EvmState};
 
@@ -22,6 +23,8 @@ pub(super) struct MvMemory {
     writes: Chains<Write>,
     accounts: Box<[AccountHeads]>,
     slots: Box<[Head]>,
+    /// Codes that the block made or set.
+    codes: Mutex<Vec<Code>>,
     /// The lowest rank of a writer that wiped an account's storage.
     lowest_reset: AtomicU32,
     /// Everybody pays the beneficiary and hardly anybody looks: once it has a balance, the balance
@@ -39,42 +42,107 @@ struct AccountHeads {
     rest: Head,
 }
 
-/// What one writer gave one location.
-#[derive(Debug)]
+/// What one writer gave one location. All atomics, set before anybody else can see them; relaxed,
+/// for the list publishes them.
+#[derive(Debug, Default)]
 pub(super) struct Write {
-    pub(super) address: Address,
-    pub(super) place: Place,
+    address: [AtomicU64; 3],
+    part: AtomicU8,
+    slot: [AtomicU64; 4],
     /// A number's limbs. Balances are corrected in place: who reads one meanwhile may get a
-    /// mixture of old and new, as harmless as any other overtaken value.
+    /// mixture of old and new, as harmless as any other overtaken value. For a code, its place
+    /// among the block's codes.
     value: [AtomicU64; 4],
-    pub(super) code: Option<Box<Code>>,
 }
 
 /// Which part of an account a write went to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+#[repr(u8)]
+pub(super) enum Part {
+    Slot,
     Balance,
     Nonce,
     Exists,
     Code,
     /// The storage was wiped: no earlier slot value counts.
     Reset,
-    Slot(U256),
+}
+
+/// An address as the memory stores it.
+#[derive(Debug, Clone, Copy)]
+struct AddressWords([u64; 3]);
+
+impl AddressWords {
+    fn of(address: &Address) -> Self {
+        let mut padded = [0; 24];
+        padded[..20].copy_from_slice(address.as_slice());
+        let word = |at: usize| {
+            u64::from_le_bytes(*padded[at * 8..].first_chunk().expect("a word has eight bytes"))
+        };
+        Self([word(0), word(1), word(2)])
+    }
 }
 
 impl Write {
-    fn number(address: &Address, place: Place, value: U256) -> Self {
-        let value = value.into_limbs().map(AtomicU64::new);
-        Self { address: *address, place, value, code: None }
+    fn fill(&self, address: AddressWords, part: Part, slot: &U256, value: &U256) {
+        set(&self.address, &address.0);
+        self.part.store(part as u8, Ordering::Relaxed);
+        set(&self.slot, slot.as_limbs());
+        set(&self.value, value.as_limbs());
     }
 
-    fn code(address: &Address, code: Box<Code>) -> Self {
-        Self { code: Some(code), ..Self::number(address, Place::Code, U256::ZERO) }
+    fn is_of(&self, address: AddressWords) -> bool {
+        get(&self.address) == address.0
     }
 
-    /// Relaxed: the list publishes a write; corrections may be seen at any time.
+    fn is_slot(&self, slot: &U256) -> bool {
+        get(&self.slot) == *slot.as_limbs()
+    }
+
+    pub(super) fn address(&self) -> Address {
+        let [a, b, c] = get(&self.address).map(u64::to_le_bytes);
+        let mut address = Address::ZERO;
+        address[..8].copy_from_slice(&a);
+        address[8..16].copy_from_slice(&b);
+        address[16..].copy_from_slice(&c[..4]);
+        address
+    }
+
+    /// Whether both went to one location.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.is_of(AddressWords(get(&other.address)))
+            && self.part() == other.part()
+            && get(&self.slot) == get(&other.slot)
+    }
+
+    pub(super) fn part(&self) -> Part {
+        match self.part.load(Ordering::Relaxed) {
+            0 => Part::Slot,
+            1 => Part::Balance,
+            2 => Part::Nonce,
+            3 => Part::Exists,
+            4 => Part::Code,
+            5 => Part::Reset,
+            _ => unreachable!("only parts are stored"),
+        }
+    }
+
+    pub(super) fn slot(&self) -> U256 {
+        U256::from_limbs(get(&self.slot))
+    }
+
     pub(super) fn value(&self) -> U256 {
-        U256::from_limbs([0, 1, 2, 3].map(|limb| self.value[limb].load(Ordering::Relaxed)))
+        U256::from_limbs(get(&self.value))
+    }
+}
+
+fn get<const N: usize>(words: &[AtomicU64; N]) -> [u64; N] {
+    std::array::from_fn(|word| words[word].load(Ordering::Relaxed))
+}
+
+fn set<const N: usize>(words: &[AtomicU64; N], values: &[u64; N]) {
+    for (word, value) in words.iter().zip(values) {
+        word.store(*value, Ordering::Relaxed);
     }
 }
 
@@ -88,22 +156,32 @@ pub(super) struct NewBalance {
     pub(super) entry: Option<EntryId>,
 }
 
-/// Slot lists for each transaction of the block: several times what one writes.
-const SLOTS_PER_TX: usize = 64;
-/// Account lists for each transaction.
-const ACCOUNTS_PER_TX: usize = 8;
+/// Lists of accounts for each transaction.
+const ACCOUNTS_PER_TX: usize = 2;
+/// Gas beyond the 21,000 of each transaction for which there is one list of slots.
+const GAS_PER_SLOT: u64 = 6_000;
 
 impl MvMemory {
-    pub(super) fn new(transactions: usize, beneficiary: Address) -> Self {
-        let lists = |each: usize, most| (transactions * each).next_power_of_two().clamp(256, most);
+    /// The memory of a block of so many transactions that use about so much gas.
+    pub(super) fn new(transactions: usize, gas: u64, beneficiary: Address) -> Self {
+        let lists = |wanted: usize| wanted.next_power_of_two().clamp(256, 1 << 20);
+        let slots = gas.saturating_sub(21_000 * transactions as u64) / GAS_PER_SLOT;
         Self {
             hasher: LocationHasher::default(),
             writes: Chains::default(),
-            accounts: (0..lists(ACCOUNTS_PER_TX, 1 << 18)).map(|_| Default::default()).collect(),
-            slots: (0..lists(SLOTS_PER_TX, 1 << 20)).map(|_| Head::default()).collect(),
+            accounts: (0..lists(transactions * ACCOUNTS_PER_TX)).map(|_| <_>::default()).collect(),
+            slots: (0..lists(slots as usize)).map(|_| Head::default()).collect(),
+            codes: Mutex::default(),
             lowest_reset: AtomicU32::new(u32::MAX),
             beneficiary,
         }
+    }
+
+    /// The memory of another block, in the same place.
+    pub(super) fn reset(mut self, transactions: usize, gas: u64, beneficiary: Address) -> Self {
+        let new = Self::new(transactions, gas, beneficiary);
+        self.writes.reset();
+        Self { writes: self.writes, ..new }
     }
 
     pub(super) fn account_hash(&self, address: &Address) -> AccountHash {
@@ -127,7 +205,8 @@ impl MvMemory {
         reader: Writer,
     ) -> bool {
         let heads = self.account_heads(hash);
-        let written = |head| self.before(head, reader).any(|(_, write)| write.address == *address);
+        let words = AddressWords::of(address);
+        let written = |head| self.before(head, reader).any(|(_, write)| write.is_of(words));
         *address == self.beneficiary
             || written(&heads.balance)
             || written(&heads.nonce)
@@ -143,7 +222,8 @@ impl MvMemory {
     ) -> AccountOverlay {
         let heads = self.account_heads(hash);
         let mut overlay = self.account_but_balance(hash, address, reader);
-        let balance = self.before(&heads.balance, reader).find(|(_, w)| w.address == *address);
+        let words = AddressWords::of(address);
+        let balance = self.before(&heads.balance, reader).find(|(_, write)| write.is_of(words));
         overlay.balance = balance.map(|(_, write)| write.value());
         overlay
     }
@@ -156,21 +236,22 @@ impl MvMemory {
         reader: Writer,
     ) -> AccountOverlay {
         let heads = self.account_heads(hash);
+        let words = AddressWords::of(address);
         let mut overlay = AccountOverlay::default();
-        let nonce = self.before(&heads.nonce, reader).find(|(_, write)| write.address == *address);
+        let nonce = self.before(&heads.nonce, reader).find(|(_, write)| write.is_of(words));
         if let Some((writer, write)) = nonce {
             overlay.nonce = Some(write.value().to());
             overlay.latest = Some(writer);
         }
         for (writer, write) in self.before(&heads.rest, reader) {
-            let news = write.address == *address
-                && match write.place {
-                    Place::Exists if overlay.exists.is_none() => {
+            let news = write.is_of(words)
+                && match write.part() {
+                    Part::Exists if overlay.exists.is_none() => {
                         overlay.exists = Some(!write.value().is_zero());
                         true
                     }
-                    Place::Code if overlay.code.is_none() => {
-                        overlay.code.clone_from(&write.code);
+                    Part::Code if overlay.code.is_none() => {
+                        overlay.code = Some(self.code(write));
                         true
                     }
                     _ => false,
@@ -190,7 +271,8 @@ impl MvMemory {
         slot: &U256,
         reader: Writer,
     ) -> Option<(Writer, U256)> {
-        let is_it = |write: &Write| write.place == Place::Slot(*slot) && write.address == *address;
+        let words = AddressWords::of(address);
+        let is_it = |write: &Write| write.is_slot(slot) && write.is_of(words);
         let mut writes = self.before(self.slot_head(account, hash), reader);
         let written = writes.find(|(_, write)| is_it(write));
         match (written, self.last_reset(account, address, reader)) {
@@ -207,7 +289,8 @@ impl MvMemory {
         if self.lowest_reset.load(Ordering::Acquire) >= reader.rank() {
             return None;
         }
-        let is_it = |write: &Write| write.place == Place::Reset && write.address == *address;
+        let words = AddressWords::of(address);
+        let is_it = |write: &Write| write.part() == Part::Reset && write.is_of(words);
         let mut writes = self.before(&self.account_heads(hash).rest, reader);
         writes.find(|(_, write)| is_it(write)).map(|(writer, _)| writer)
     }
@@ -241,10 +324,16 @@ impl MvMemory {
 
     /// Corrects a balance that was computed from an overtaken one.
     pub(super) fn correct_balance(&self, entry: EntryId, balance: U256) {
-        let write = self.writes.get(entry);
-        for (limb, value) in write.value.iter().zip(balance.into_limbs()) {
-            limb.store(value, Ordering::Relaxed);
-        }
+        set(&self.writes.get(entry).value, balance.as_limbs());
+    }
+
+    /// Whether anything stands in the memory for the account, be it slots.
+    pub(super) fn has_writes(&self, hash: AccountHash, address: &Address) -> bool {
+        let words = AddressWords::of(address);
+        let AccountHeads { balance, nonce, rest } = self.account_heads(hash);
+        let accounts = [balance, nonce, rest].into_iter();
+        let lists = accounts.chain(self.walk_slots(Self::partition(hash)));
+        lists.flat_map(|head| self.list(head)).any(|(_, write)| write.is_of(words))
     }
 
     /// In how many parts the memory is walked: see [`Self::walk_accounts`].
@@ -252,10 +341,7 @@ impl MvMemory {
 
     /// All that was written to the accounts of one partition, list by list, each from the last
     /// writer down. A list may hold several accounts.
-    pub(super) fn walk_accounts(
-        &self,
-        partition: usize,
-    ) -> impl Iterator<Item = [&Head; 3]> {
+    pub(super) fn walk_accounts(&self, partition: usize) -> impl Iterator<Item = [&Head; 3]> {
         let size = self.accounts.len() / Self::PARTITIONS;
         let heads = &self.accounts[partition * size..][..size];
         let heads = heads.iter().map(|heads| [&heads.balance, &heads.nonce, &heads.rest]);
@@ -272,6 +358,12 @@ impl MvMemory {
     /// What stands in a list, from the last writer down.
     pub(super) fn list<'a>(&'a self, head: &'a Head) -> impl Iterator<Item = (Writer, &'a Write)> {
         self.writes.iter(head).map(|(rank, write)| (Writer::of_rank(rank), write))
+    }
+
+    /// The code that a write set.
+    pub(super) fn code(&self, write: &Write) -> Box<Code> {
+        let place: usize = write.value().to();
+        Box::new(self.codes.lock()[place].clone())
     }
 
     fn before<'a>(
@@ -311,51 +403,63 @@ struct Author<'a> {
 }
 
 impl Author<'_> {
-    fn write(&mut self, head: &Head, write: Write) -> EntryId {
-        let name = self.memory.writes.insert(self.pen, head, self.writer.rank(), write);
+    fn write(&mut self, head: &Head, words: AddressWords, part: Part, value: U256) -> EntryId {
+        self.write_to(head, words, (part, &U256::ZERO), &value)
+    }
+
+    fn write_to(
+        &mut self,
+        head: &Head,
+        words: AddressWords,
+        (part, slot): (Part, &U256),
+        value: &U256,
+    ) -> EntryId {
+        let fill = |write: &Write| write.fill(words, part, slot, value);
+        let name = self.memory.writes.insert(self.pen, head, self.writer.rank(), fill);
         self.names.push(name);
         name
     }
 
     fn publish_account(&mut self, address: &Address, account: &Account) -> Option<NewBalance> {
         let hash = self.memory.account_hash(address);
+        let words = AddressWords::of(address);
         let parts = Parts::changed(account);
         // EIP-161 may delete an account that is empty but for its storage.
         let deleted = account.is_selfdestructed() || parts.exists == Some(false);
         let reset = deleted || account.is_created();
         let heads = self.memory.account_heads(hash);
         if let Some(nonce) = parts.nonce {
-            let nonce = Write::number(address, Place::Nonce, U256::from(nonce));
-            self.write(&heads.nonce, nonce);
+            self.write(&heads.nonce, words, Part::Nonce, U256::from(nonce));
         }
         if let Some(exists) = parts.exists {
-            let exists = Write::number(address, Place::Exists, U256::from(exists));
-            self.write(&heads.rest, exists);
+            self.write(&heads.rest, words, Part::Exists, U256::from(exists));
         }
         if let Some(code) = parts.code {
-            self.write(&heads.rest, Write::code(address, code));
+            let mut codes = self.memory.codes.lock();
+            codes.push(*code);
+            let place = U256::from(codes.len() - 1);
+            drop(codes);
+            self.write(&heads.rest, words, Part::Code, place);
         }
         if reset {
             self.memory.lowest_reset.fetch_min(self.writer.rank(), Ordering::AcqRel);
-            self.write(&heads.rest, Write::number(address, Place::Reset, U256::ZERO));
+            self.write(&heads.rest, words, Part::Reset, U256::ZERO);
         }
         if !deleted {
-            self.publish_slots(hash, address, account);
+            self.publish_slots(hash, words, account);
         }
         let balance = parts.balance?;
         let paid_before = !account.original_info().balance.is_zero();
         let left_out = *address == self.memory.beneficiary && paid_before && !reset;
-        let write = || Write::number(address, Place::Balance, balance);
-        let entry = (!left_out).then(|| self.write(&heads.balance, write()));
+        let entry = (!left_out).then(|| self.write(&heads.balance, words, Part::Balance, balance));
         let bare = account.info.nonce == 0 && account.info.is_empty_code_hash();
         Some(NewBalance { balance, bare, entry })
     }
 
-    fn publish_slots(&mut self, hash: AccountHash, address: &Address, account: &Account) {
+    fn publish_slots(&mut self, hash: AccountHash, words: AddressWords, account: &Account) {
         for (slot, value) in account.changed_storage_slots() {
             let head = self.memory.slot_head(hash, self.memory.slot_hash(hash, slot));
-            let write = Write::number(address, Place::Slot(*slot), value.present_value);
-            self.write(head, write);
+            self.write_to(head, words, (Part::Slot, slot), &value.present_value);
         }
     }
 }

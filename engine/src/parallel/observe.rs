@@ -59,6 +59,12 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// Whether a transaction looks as if it took next to no time, a hint on how many to hand to a
+    /// thread at once.
+    fn looks_cheap(_tx: &Self::Tx) -> bool {
+        false
+    }
+
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
@@ -90,6 +96,10 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn target(tx: &TxEnv) -> Option<Address> {
         tx.kind.to().copied()
+    }
+
+    fn looks_cheap(tx: &TxEnv) -> bool {
+        tx.data.is_empty() || tx.gas_limit <= 30_000
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {

@@ -1,6 +1,7 @@
 //! One block in flight: what its workers and its committer share, and how a worker works.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -12,10 +13,11 @@ use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Bloom, logs_bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
-use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx, Version};
+use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
 use revm::context::result::ResultAndState;
 
 use super::{
+    bundle::help_gather,
     committed::is_odd,
     hot::HotTargets,
     location::Writer,
@@ -30,15 +32,24 @@ use super::{
 pub(super) const MAX_INCARNATIONS: u32 = 3;
 
 /// What an incarnation gives: its result, and what the result rests on.
+///
+/// The committer takes the result and leaves the rest for its worker to use again: memory that one
+/// thread allocates and another frees is slow on both ends.
 #[derive(Debug)]
 pub(super) struct Speculated<H> {
     /// Where the memory keeps the block's changes, the state has the odd accounts alone.
-    pub(super) result: ResultAndState<H>,
+    pub(super) result: Option<ResultAndState<H>>,
     pub(super) reads: ReadSet,
     /// What the incarnation wrote to the memory.
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
-    pub(super) bloom: Option<Box<Bloom>>,
+    pub(super) bloom: Option<Bloom>,
+}
+
+impl<H> Default for Speculated<H> {
+    fn default() -> Self {
+        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+    }
 }
 
 /// Where a transaction's latest incarnation leaves its result: `None` if it gave none, as an
@@ -111,9 +122,14 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         same.find(|lower| !self.scheduler().has_executed(*lower))
     }
 
-    /// Takes the result of the latest incarnation.
+    /// Takes what the latest incarnation left.
     pub(super) fn take(&self, index: TxIdx) -> Option<Box<Speculated<E::HaltReason>>> {
         self.slots[index].lock().take()
+    }
+
+    /// Leaves what is committed for its worker to use again.
+    pub(super) fn give_back(&self, index: TxIdx, used: Box<Speculated<E::HaltReason>>) {
+        *self.slots[index].lock() = Some(used);
     }
 
     fn store(&self, index: TxIdx, speculated: Option<Box<Speculated<E::HaltReason>>>) {
@@ -129,7 +145,7 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
         let mut runner = Runner::new(self);
         let mut idle_rounds = 0;
         while !self.scheduler().is_halted() {
-            if let Some(version) = self.scheduler().claim() {
+            if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
@@ -140,6 +156,9 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
                 idle_rounds = 0;
             }
         }
+        if self.shared.ledger.is_some() {
+            help_gather(&self.shared);
+        }
     }
 }
 
@@ -147,17 +166,38 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
 /// costs.
 pub(super) const SPIN_ROUNDS: u32 = 256;
 
+/// Cheap transactions that a thread takes at once: their statuses fill half a cache line.
+const MOST_AT_ONCE: usize = 8;
+
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {
     evm: E::Speculative,
     pen: Pen,
+    /// Where results were left that may have been committed by now.
+    delivered: VecDeque<TxIdx>,
+    spare: Option<Box<Speculated<E::HaltReason>>>,
+    reserved: Run,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
     pub(super) fn new(session: &Session<E>) -> Self {
         let view = View::new(Arc::clone(&session.shared));
         let evm = session.factory.create_speculative(view, session.env.clone());
-        Self { evm, pen: Pen::default() }
+        Self {
+            evm,
+            pen: Pen::default(),
+            delivered: VecDeque::new(),
+            spare: None,
+            reserved: Run::default(),
+        }
+    }
+
+    /// The next transaction to run ahead, if there is one.
+    pub(super) fn claim(&mut self, session: &Session<E>) -> Option<Version> {
+        session.scheduler().claim_in_run(&mut self.reserved, |first| {
+            let next = session.txs[first..].iter().take(MOST_AT_ONCE);
+            next.take_while(|tx| E::looks_cheap(tx)).count()
+        })
     }
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
@@ -180,30 +220,37 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             return;
         }
         session.counters.count_execution();
-        self.evm.db_mut().begin(index, E::sender(tx), ReadSet::default());
+        let mut speculated = self.blank(session);
+        self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
-        let (reads, failure) = self.evm.db_mut().finish();
+        let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
             (_, Some(ViewError::Dependency(dependency))) => {
+                self.spare = Some(speculated);
                 session.counters.count_abort(0);
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
-                let (bloom, writes) = (Self::bloom(&result), Vec::new());
-                let speculated = Speculated { result, reads, writes, bloom };
-                self.deliver(session, version, Box::new(speculated));
+                let logs = result.result.logs();
+                speculated.bloom = (!logs.is_empty()).then(|| logs_bloom(logs));
+                self.deliver(session, version, speculated, result);
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
+                self.spare = Some(speculated);
                 session.store(index, None);
                 session.scheduler().finish(version);
             }
         }
     }
 
-    fn bloom(result: &ResultAndState<E::HaltReason>) -> Option<Box<Bloom>> {
-        let logs = result.result.logs();
-        (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
+    /// Where to put the next result: in one that was committed, if there is one.
+    fn blank(&mut self, session: &Session<E>) -> Box<Speculated<E::HaltReason>> {
+        let oldest = self.delivered.front();
+        let committed = oldest.is_some_and(|oldest| *oldest < session.scheduler().frontier());
+        let used = if committed { self.delivered.pop_front() } else { None };
+        let blank = self.spare.take().or_else(|| session.take(used?));
+        blank.unwrap_or_default()
     }
 
     fn deliver(
@@ -211,16 +258,19 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         session: &Session<E>,
         version: Version,
         mut speculated: Box<Speculated<E::HaltReason>>,
+        mut result: ResultAndState<E::HaltReason>,
     ) {
         let index = version.index;
         let memory = &session.shared.memory;
         let writer = Writer::transaction(index);
         if !still_reads_the_same(memory, writer, &speculated.reads) {
-            session.counters.count_abort(speculated.result.result.tx_gas_used());
+            self.spare = Some(speculated);
+            session.counters.count_abort(result.result.tx_gas_used());
             session.scheduler().abort(version);
             return;
         }
-        let Speculated { result, reads, writes, .. } = &mut *speculated;
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
         memory.publish((&mut self.pen, writes), writer, &result.state, |address, new| {
             if let Some(read) = reads.account_mut(address) {
                 read.after = Some(new);
@@ -233,7 +283,9 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             );
             E::recycle(&mut self.evm, state);
         }
+        speculated.result = Some(result);
         session.store(index, Some(speculated));
         session.scheduler().finish(version);
+        self.delivered.push_back(index);
     }
 }

@@ -6,11 +6,12 @@ use alloy_primitives::{Address, B256, U256};
 use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx};
 use revm::{
-    Database, bytecode::Bytecode, database_interface::DBErrorMarker, primitives::KECCAK_EMPTY,
-    state::AccountInfo,
+    Database, DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker,
+    primitives::KECCAK_EMPTY, state::AccountInfo,
 };
 
 use super::{
+    bundle::Gathering,
     committed::Ledger,
     location::Writer,
     mv_memory::MvMemory,
@@ -49,15 +50,41 @@ impl<P: Prestate> SharedPrestate for P {
     }
 }
 
+/// A shared prestate as revm reads one.
+#[derive(Debug)]
+pub(super) struct Readable<'a>(pub(super) &'a dyn SharedPrestate);
+
+impl DatabaseRef for Readable<'_> {
+    type Error = ViewError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
+        self.0.basic(address).ok_or(ViewError::Prestate)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, ViewError> {
+        self.0.code(code_hash).ok_or(ViewError::Prestate)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ViewError> {
+        self.0.storage(address, slot).ok_or(ViewError::Prestate)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ViewError> {
+        self.0.block_hash(number).ok_or(ViewError::Prestate)
+    }
+}
+
 /// What all incarnations of a block share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(super) memory: MvMemory,
+    pub(super) memory: Arc<MvMemory>,
     pub(super) scheduler: Scheduler,
     pub(super) prestate: Arc<dyn SharedPrestate>,
     /// Where the memory keeps the block's changes until the end, the committer's notes beside it.
     /// `None` where the block executor's own database collects the changes.
     pub(super) ledger: Option<Mutex<Ledger>>,
+    /// How threads make the bundle together in the end.
+    pub(super) gathering: Gathering,
 }
 
 /// Why an incarnation cannot go on.
@@ -109,9 +136,10 @@ impl View {
         self.failure = None;
     }
 
-    /// What the incarnation read, and whether a read failed.
-    pub(super) fn finish(&mut self) -> (ReadSet, Option<ViewError>) {
-        (std::mem::take(&mut self.reads), self.failure.take())
+    /// Hands over what the incarnation read. Returns whether a read failed.
+    pub(super) fn finish(&mut self, reads: &mut ReadSet) -> Option<ViewError> {
+        std::mem::swap(reads, &mut self.reads);
+        self.failure.take()
     }
 
     /// The incarnation has learnt this account's balance.

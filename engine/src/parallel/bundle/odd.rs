@@ -6,9 +6,7 @@ use alloy_primitives::{Address, U256};
 use foldhash::fast::RandomState;
 use revm::{
     DatabaseRef,
-    database::{
-        BundleState, CacheState, TransitionState, states::bundle_state::BundleRetention,
-    },
+    database::{BundleState, CacheState, TransitionState, states::bundle_state::BundleRetention},
     state::{Account, AccountInfo, EvmStorageSlot, TransactionId},
 };
 
@@ -16,9 +14,9 @@ use super::{
     super::{
         committed::Ledger,
         location::Writer,
-        mv_memory::{MvMemory, Place},
+        mv_memory::{MvMemory, Part},
     },
-    Draft,
+    Draft, Plan,
 };
 
 /// What one writer did to an odd account.
@@ -36,10 +34,12 @@ type Steps = BTreeMap<Writer, Step>;
 pub(super) fn add_odd<P: DatabaseRef>(
     bundle: &mut BundleState,
     memory: &MvMemory,
-    ledger: &Ledger,
-    odd: &HashSet<Address, RandomState>,
+    Plan { ledger, odd }: &Plan,
     prestate: &P,
 ) -> Result<(), P::Error> {
+    if odd.is_empty() {
+        return Ok(());
+    }
     let mut transitions = TransitionState::default();
     let steps = collect_steps(memory, ledger, odd);
     #[expect(clippy::iter_over_hash_type, reason = "a bundle has no order of accounts")]
@@ -92,15 +92,15 @@ fn add_changes(
     for (writer, write) in
         accounts.chain(memory.walk_slots(partition)).flat_map(|head| memory.list(head))
     {
-        let Some(steps) = all.get_mut(&write.address) else { continue };
+        let Some(steps) = all.get_mut(&write.address()) else { continue };
         let step = steps.entry(writer).or_insert_with(|| Step::Change(Draft::default()));
         let Step::Change(Draft { overlay, slots }) = step else { continue };
-        match write.place {
-            Place::Balance => overlay.balance = overlay.balance.or(Some(write.value())),
-            Place::Nonce => overlay.nonce = overlay.nonce.or(Some(write.value().to())),
-            Place::Code if overlay.code.is_none() => overlay.code.clone_from(&write.code),
-            Place::Slot(slot) => slots.push((slot, write.value())),
-            Place::Code | Place::Exists | Place::Reset => {}
+        match write.part() {
+            Part::Balance => overlay.balance = overlay.balance.or(Some(write.value())),
+            Part::Nonce => overlay.nonce = overlay.nonce.or(Some(write.value().to())),
+            Part::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write)),
+            Part::Slot => slots.push((write.slot(), write.value())),
+            Part::Code | Part::Exists | Part::Reset => {}
         }
     }
 }
