@@ -9,13 +9,15 @@ use alloy_evm::{
     eth::{EthBlockExecutor, EthEvmFactory},
 };
 
+use revm::context::TxEnv;
+
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory,
-        Pool, SpareMemory, Validation,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
+        PleachEvmFactory, Pool, SpareMemory, Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
 };
@@ -140,7 +142,7 @@ impl Engine {
         let receipts = HandedBloomReceipts::new(bloom.clone());
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-        let (mut evm, result) = run_block(executor, chain, block, |evm| {
+        let announce = |evm: &mut PleachEvm<_, _>| {
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
@@ -150,7 +152,12 @@ impl Engine {
                 bloom,
             });
             evm.speculate();
-        })?;
+        };
+        let tx_env = |evm: &mut PleachEvm<_, _>, index: usize| match evm.take_next_as_announced() {
+            true => TxEnv::default(),
+            false => block.tx_envs()[index].clone(),
+        };
+        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env)?;
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))
     }

@@ -44,7 +44,8 @@ pub fn execute_serial<P: Prestate>(
     let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
-    let (evm, result) = run_block(executor, chain, block, |_| ())?;
+    let (evm, result) =
+        run_block(executor, chain, block, |_| (), |_, index| block.tx_envs()[index].clone())?;
     Ok(output(evm.into_db(), result))
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn run_block<E>(
     chain: &ChainSpec,
     block: &RecoveredBlock,
     before_transactions: impl FnOnce(&mut E::Evm),
+    tx_env: impl Fn(&mut E::Evm, usize) -> TxEnv,
 ) -> Result<(E::Evm, BlockExecutionResult<ReceiptEnvelope>), ExecuteError>
 where
     E: BlockExecutor<
@@ -92,10 +94,11 @@ where
         move_dao_balances(executor.evm_mut().db_mut()).map_err(ExecuteError::PreExecution)?;
     }
     before_transactions(executor.evm_mut());
-    for (index, tx_env) in block.tx_envs().iter().enumerate() {
+    for index in 0..block.transactions().len() {
         executor.evm_mut().db_mut().set_bal_index(index as u64 + 1);
+        let tx_env = tx_env(executor.evm_mut(), index);
         executor
-            .execute_transaction((tx_env.clone(), block.recovered(index)))
+            .execute_transaction((tx_env, block.recovered(index)))
             .map_err(|source| ExecuteError::Transaction { index, source })?;
     }
     executor.evm_mut().db_mut().bump_bal_index();

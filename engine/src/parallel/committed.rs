@@ -10,7 +10,7 @@ use alloy_evm::block::BalIndexedDatabase;
 use alloy_primitives::{Address, B256, U256};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use pleach_scheduler::{Pen, Scheduler, TxIdx};
+use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx};
 use revm::{
     Database, DatabaseCommit,
     bytecode::Bytecode,
@@ -23,8 +23,9 @@ use revm::{
 use super::{
     bundle::{Gathering, gather},
     location::Writer,
-    mv_memory::{MvMemory, NewBalance},
-    read_set::ReadSet,
+    mv_memory::{After, MvMemory},
+    parts::Known,
+    read_set::{AccountRead, ReadSet},
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
@@ -33,9 +34,10 @@ use crate::{Prestate, RecoveredBlock};
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Committed balances of the accounts that many transactions pay, the beneficiary above all:
-    /// finding one in the memory means stepping over all that was paid ahead of the frontier.
-    balances: HashMap<Address, U256, RandomState>,
+    /// Committed balances and nonces of accounts that many transactions change: who is paid or
+    /// pays again and again, the beneficiary above all. Finding one in the memory means stepping
+    /// over all that was done to it ahead of the frontier.
+    known: HashMap<Address, Known, RandomState>,
     /// Accounts as transactions left them that created, emptied or destroyed them, in commit order.
     /// What such an account's changes amount to depends on all its steps.
     odd: Vec<(Writer, Address, Account)>,
@@ -48,8 +50,12 @@ pub(super) fn is_odd(account: &Account) -> bool {
 }
 
 impl Ledger {
+    pub(super) fn known(&self, address: &Address) -> Known {
+        self.known.get(address).copied().unwrap_or_default()
+    }
+
     pub(super) fn balance(&self, address: &Address) -> Option<U256> {
-        self.balances.get(address).copied()
+        self.known(address).balance
     }
 
     pub(super) fn odd(&self) -> &[(Writer, Address, Account)] {
@@ -57,28 +63,36 @@ impl Ledger {
     }
 
     /// A speculative result was committed, which read this and left these odd accounts.
-    pub(super) fn enter(
-        &mut self,
-        memory: &MvMemory,
-        index: TxIdx,
-        reads: &ReadSet,
-        odd: EvmState,
-    ) {
+    pub(super) fn enter(&mut self, index: TxIdx, reads: &ReadSet, odd: EvmState) {
         for read in &reads.accounts {
-            if let Some(after) = &read.after {
-                let many = read.correction.is_some() || after.entry.is_none();
-                self.enter_balance(memory, &read.address, after.balance, many);
+            let AccountRead { address, after, .. } = read;
+            if let Some(new) = after.balance {
+                let often = read.correction.is_some() || new.entry.is_none();
+                self.enter_balance(address, new.balance, often);
+            }
+            if let Some(nonce) = after.nonce {
+                self.enter_nonce(address, nonce, read.found_nonce != read.nonce);
             }
         }
         let writer = Writer::transaction(index);
         self.odd.extend(odd.into_iter().map(|(address, account)| (writer, address, account)));
     }
 
-    fn enter_balance(&mut self, memory: &MvMemory, address: &Address, balance: U256, many: bool) {
-        if many || address == memory.beneficiary() {
-            self.balances.insert(*address, balance);
-        } else if let Some(known) = self.balances.get_mut(address) {
+    /// Enters a balance if it is entered already, or changes often.
+    fn enter_balance(&mut self, address: &Address, balance: U256, often: bool) {
+        if often {
+            self.known.entry(*address).or_default().balance = Some(balance);
+        } else if let Some(Known { balance: Some(known), .. }) = self.known.get_mut(address) {
             *known = balance;
+        }
+    }
+
+    /// The same for nonces.
+    fn enter_nonce(&mut self, address: &Address, nonce: u64, often: bool) {
+        if often {
+            self.known.entry(*address).or_default().nonce = Some(nonce);
+        } else if let Some(Known { nonce: Some(known), .. }) = self.known.get_mut(address) {
+            *known = nonce;
         }
     }
 }
@@ -110,6 +124,7 @@ pub(crate) struct Committed<P> {
     shared: Arc<Shared>,
     prestate: Arc<P>,
     pen: Pen,
+    names: Vec<EntryId>,
     /// Changes outside of transactions so far.
     calls: usize,
 }
@@ -127,7 +142,8 @@ impl<P: Prestate> Committed<P> {
             ledger: Some(Mutex::default()),
             gathering: Gathering::default(),
         };
-        Self { shared: Arc::new(shared), prestate, pen: Pen::default(), calls: 0 }
+        let shared = Arc::new(shared);
+        Self { shared, prestate, pen: Pen::default(), names: Vec::new(), calls: 0 }
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -166,14 +182,24 @@ impl<P: Prestate> Committed<P> {
 impl Shared {
     /// Makes visible what the committer's thread has run at the frontier, or outside of
     /// transactions, and notes it in the ledger.
-    pub(super) fn publish_committed(&self, pen: &mut Pen, writer: Writer, state: &EvmState) {
+    pub(super) fn publish_committed(
+        &self,
+        (pen, names): (&mut Pen, &mut Vec<EntryId>),
+        writer: Writer,
+        state: &EvmState,
+    ) {
         let mut ledger = self.ledger.as_ref().map(|ledger| ledger.lock());
-        let enter = |address: &Address, new: NewBalance| {
-            if let Some(ledger) = &mut ledger {
-                ledger.enter_balance(&self.memory, address, new.balance, new.entry.is_none());
+        let enter = |address: &Address, after: After| {
+            let Some(ledger) = &mut ledger else { return };
+            if let Some(new) = after.balance {
+                ledger.enter_balance(address, new.balance, new.entry.is_none());
+            }
+            if let Some(nonce) = after.nonce {
+                ledger.enter_nonce(address, nonce, false);
             }
         };
-        self.memory.publish((pen, &mut Vec::new()), writer, state, enter);
+        names.clear();
+        self.memory.publish((pen, names), writer, state, enter);
         if let Some(ledger) = &mut ledger {
             let odd = state.iter().filter(|(_, account)| is_odd(account));
             ledger.odd.extend(odd.map(|(address, account)| (writer, *address, account.clone())));
@@ -190,15 +216,8 @@ impl<P: Prestate> Database for Committed<P> {
         let before = self.prestate.basic_ref(address).map_err(EvmDatabaseError::Database)?;
         let Shared { memory, ledger, .. } = &*self.shared;
         let hash = memory.account_hash(&address);
-        let known = ledger.as_ref().and_then(|ledger| ledger.lock().balance(&address));
-        let overlay = match known {
-            None => memory.account(hash, &address, self.now()),
-            Some(balance) => {
-                let mut overlay = memory.account_but_balance(hash, &address, self.now());
-                overlay.balance = Some(balance);
-                overlay
-            }
-        };
+        let known = ledger.as_ref().map(|ledger| ledger.lock().known(&address));
+        let overlay = memory.account(hash, &address, self.now(), known.unwrap_or_default());
         Ok(overlay.over(before))
     }
 
@@ -234,7 +253,8 @@ impl<P: Prestate> DatabaseCommit for Committed<P> {
     fn commit(&mut self, changes: AddressMap<Account>) {
         if !changes.is_empty() {
             let writer = self.next_change();
-            self.shared.publish_committed(&mut self.pen, writer, &changes);
+            let Self { pen, names, .. } = self;
+            self.shared.publish_committed((pen, names), writer, &changes);
         }
     }
 

@@ -62,6 +62,7 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     /// in place as an estimate until the transaction has been run again.
     overtaken: Vec<EntryId>,
     pen: Pen,
+    names: Vec<EntryId>,
     next: TxIdx,
 }
 
@@ -74,13 +75,29 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     ) -> Self {
         let record = Record::default();
         let (overtaken, pen) = (Vec::new(), Pen::default());
-        Self { session, validation, effort, helper: None, record, bloom, overtaken, pen, next: 0 }
+        Self {
+            session,
+            validation,
+            effort,
+            helper: None,
+            record,
+            bloom,
+            overtaken,
+            pen,
+            names: Vec::new(),
+            next: 0,
+        }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
     /// from the list it announced gets serial execution from there on.
     pub(super) fn expects(&self, tx: &E::Tx) -> bool {
-        self.session.txs.get(self.next) == Some(tx)
+        self.next_tx() == Some(tx)
+    }
+
+    /// The block's next transaction, as announced.
+    pub(super) fn next_tx(&self) -> Option<&E::Tx> {
+        self.session.txs.get(self.next)
     }
 
     /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
@@ -142,12 +159,12 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
             let Speculated { reads, bloom, .. } = &mut *speculated;
-            if validate(db, memory, Writer::transaction(index), reads, self.validation)
+            if validate(db, &session.shared, Writer::transaction(index), reads, self.validation)
                 && correct_balances(reads, &mut result.state, memory)
             {
                 if let Some(ledger) = &session.shared.ledger {
                     let odd = std::mem::take(&mut result.state);
-                    ledger.lock().enter(memory, index, reads, odd);
+                    ledger.lock().enter(index, reads, odd);
                 }
                 self.bloom.hand(bloom.take());
                 session.give_back(index, speculated);
@@ -179,7 +196,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let kept_in_memory = session.shared.ledger.is_some();
         if kept_in_memory || session.workers() > 0 || self.effort == Effort::Rehearsing {
             let writer = Writer::transaction(self.next);
-            session.shared.publish_committed(&mut self.pen, writer, state);
+            session.shared.publish_committed((&mut self.pen, &mut self.names), writer, state);
         }
         if kept_in_memory {
             *state = EvmState::default();

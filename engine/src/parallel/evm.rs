@@ -102,6 +102,8 @@ pub struct PleachEvm<E: SpeculativeEvmFactory, V> {
     inspecting: bool,
     same_precompiles: bool,
     stage: Stage<E>,
+    /// Whether the next transaction that is asked for stands for the one announced.
+    next_is_announced: bool,
     /// What speculation cost, once it has ended.
     metrics: Option<Metrics>,
 }
@@ -160,9 +162,10 @@ impl Before {
         let scheduler = Scheduler::new(transactions, MAX_INCARNATIONS);
         let (memory, gathering) = (Arc::new(memory), Gathering::default());
         let shared = Shared { memory, scheduler, prestate, ledger: None, gathering };
+        let (mut pen, mut names) = (Pen::default(), Vec::new());
         for (call, state) in changes.iter().enumerate() {
             let writer = Writer::before_transactions(call);
-            shared.publish_committed(&mut Pen::default(), writer, state);
+            shared.publish_committed((&mut pen, &mut names), writer, state);
         }
         Arc::new(shared)
     }
@@ -188,6 +191,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
             inspecting,
             same_precompiles: factory.same_precompiles,
             stage: Stage::BeforeTransactions { changes: Vec::new(), announced: None },
+            next_is_announced: false,
             metrics: None,
         }
     }
@@ -236,13 +240,23 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         }
     }
 
+    /// Tells a caller that goes through the announced list that it may ask for any transaction next,
+    /// such as an empty one, and gets what the announced one gives: copying a transaction for
+    /// nothing but to be compared is a waste. False if the transaction itself is needed.
+    pub(crate) fn take_next_as_announced(&mut self) -> bool {
+        self.next_is_announced =
+            matches!(&self.stage, Stage::Speculating(committer) if !committer.leaves());
+        self.next_is_announced
+    }
+
     /// The committer, if this is the transaction that it expects. It is taken out of the EVM while
     /// it works, so that a panic in the chain's code ends speculation instead of leaving it with a
     /// transaction that is neither done nor to be done.
     fn take_committer(&mut self, tx: &E::Tx) -> Option<Box<Committer<E>>> {
         self.start(tx);
         let Stage::Speculating(committer) = &self.stage else { return None };
-        if !committer.expects(tx) || committer.leaves() {
+        let expected = std::mem::take(&mut self.next_is_announced) || committer.expects(tx);
+        if !expected || committer.leaves() {
             let _ = self.stop();
             return None;
         }
@@ -315,10 +329,12 @@ where
         };
         let result = match committer.step(self.inner.db_mut()) {
             Step::Result(result) => Ok(result),
-            Step::Run => self.inner.transact_raw(tx).map(|mut ran| {
-                committer.ran(&mut ran.state);
-                ran
-            }),
+            Step::Run => self.inner.transact_raw(committer.next_tx().cloned().unwrap_or(tx)).map(
+                |mut ran| {
+                    committer.ran(&mut ran.state);
+                    ran
+                },
+            ),
         };
         match &result {
             Ok(_) => self.stage = Stage::Speculating(committer),

@@ -9,7 +9,7 @@ use revm::state::{Account, EvmState};
 
 use super::{
     location::{AccountHash, LocationHasher, SlotHash, Writer},
-    parts::{AccountOverlay, Code, Parts},
+    parts::{AccountOverlay, Code, Known, Parts},
 };
 
 /// The multi-version memory of one block.
@@ -156,6 +156,13 @@ pub(super) struct NewBalance {
     pub(super) entry: Option<EntryId>,
 }
 
+/// The numbers of an account that a transaction left changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct After {
+    pub(super) balance: Option<NewBalance>,
+    pub(super) nonce: Option<u64>,
+}
+
 /// Lists of accounts for each transaction.
 const ACCOUNTS_PER_TX: usize = 2;
 /// Gas beyond the 21,000 of each transaction for which there is one list of slots.
@@ -196,50 +203,26 @@ impl MvMemory {
         &self.beneficiary
     }
 
-    /// Whether a writer before `reader` may have changed the account's balance, nonce, code or
-    /// existence.
-    pub(super) fn account_written(
-        &self,
-        hash: AccountHash,
-        address: &Address,
-        reader: Writer,
-    ) -> bool {
-        let heads = self.account_heads(hash);
-        let words = AddressWords::of(address);
-        let written = |head| self.before(head, reader).any(|(_, write)| write.is_of(words));
-        *address == self.beneficiary
-            || written(&heads.balance)
-            || written(&heads.nonce)
-            || written(&heads.rest)
-    }
-
-    /// The account as `reader` finds it.
+    /// The account as `reader` finds it. Lists of what is known already are not walked.
     pub(super) fn account(
         &self,
         hash: AccountHash,
         address: &Address,
         reader: Writer,
-    ) -> AccountOverlay {
-        let heads = self.account_heads(hash);
-        let mut overlay = self.account_but_balance(hash, address, reader);
-        let words = AddressWords::of(address);
-        let balance = self.before(&heads.balance, reader).find(|(_, write)| write.is_of(words));
-        overlay.balance = balance.map(|(_, write)| write.value());
-        overlay
-    }
-
-    /// The account as `reader` finds it, its balance left out.
-    pub(super) fn account_but_balance(
-        &self,
-        hash: AccountHash,
-        address: &Address,
-        reader: Writer,
+        known: Known,
     ) -> AccountOverlay {
         let heads = self.account_heads(hash);
         let words = AddressWords::of(address);
+        let latest = |head| self.before(head, reader).find(|(_, write)| write.is_of(words));
         let mut overlay = AccountOverlay::default();
-        let nonce = self.before(&heads.nonce, reader).find(|(_, write)| write.is_of(words));
-        if let Some((writer, write)) = nonce {
+        overlay.balance = known.balance;
+        if known.balance.is_none() {
+            overlay.balance = latest(&heads.balance).map(|(_, write)| write.value());
+        }
+        overlay.nonce = known.nonce;
+        if known.nonce.is_none()
+            && let Some((writer, write)) = latest(&heads.nonce)
+        {
             overlay.nonce = Some(write.value().to());
             overlay.latest = Some(writer);
         }
@@ -295,21 +278,22 @@ impl MvMemory {
         writes.find(|(_, write)| is_it(write)).map(|(writer, _)| writer)
     }
 
-    /// Makes visible what a writer changed, notes the writes' names, and reports each balance that
+    /// Makes visible what a writer changed, notes the writes' names, and reports whose numbers
     /// changed.
     pub(super) fn publish(
         &self,
         (pen, names): (&mut Pen, &mut Vec<EntryId>),
         writer: Writer,
         state: &EvmState,
-        mut new_balance: impl FnMut(&Address, NewBalance),
+        mut changed: impl FnMut(&Address, After),
     ) {
         #[expect(clippy::iter_over_hash_type, reason = "each entry goes to a location of its own")]
         for (address, account) in state {
             if account.is_touched() {
                 let mut author = Author { memory: self, pen, names, writer };
-                if let Some(changed) = author.publish_account(address, account) {
-                    new_balance(address, changed);
+                let after = author.publish_account(address, account);
+                if after.balance.is_some() || after.nonce.is_some() {
+                    changed(address, after);
                 }
             }
         }
@@ -420,7 +404,7 @@ impl Author<'_> {
         name
     }
 
-    fn publish_account(&mut self, address: &Address, account: &Account) -> Option<NewBalance> {
+    fn publish_account(&mut self, address: &Address, account: &Account) -> After {
         let hash = self.memory.account_hash(address);
         let words = AddressWords::of(address);
         let parts = Parts::changed(account);
@@ -448,12 +432,15 @@ impl Author<'_> {
         if !deleted {
             self.publish_slots(hash, words, account);
         }
-        let balance = parts.balance?;
-        let paid_before = !account.original_info().balance.is_zero();
-        let left_out = *address == self.memory.beneficiary && paid_before && !reset;
-        let entry = (!left_out).then(|| self.write(&heads.balance, words, Part::Balance, balance));
-        let bare = account.info.nonce == 0 && account.info.is_empty_code_hash();
-        Some(NewBalance { balance, bare, entry })
+        let balance = parts.balance.map(|balance| {
+            let paid_before = !account.original_info().balance.is_zero();
+            let left_out = *address == self.memory.beneficiary && paid_before && !reset;
+            let entry =
+                (!left_out).then(|| self.write(&heads.balance, words, Part::Balance, balance));
+            let bare = account.info.nonce == 0 && account.info.is_empty_code_hash();
+            NewBalance { balance, bare, entry }
+        });
+        After { balance, nonce: parts.nonce }
     }
 
     fn publish_slots(&mut self, hash: AccountHash, words: AddressWords, account: &Account) {

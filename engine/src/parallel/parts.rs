@@ -41,6 +41,22 @@ impl Parts {
     }
 }
 
+/// Which parts of an account somebody wrote.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WrittenParts {
+    pub(super) balance: bool,
+    pub(super) nonce: bool,
+    pub(super) exists: bool,
+    pub(super) code: bool,
+}
+
+/// What is known of an account without a look into the memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known {
+    pub(super) balance: Option<U256>,
+    pub(super) nonce: Option<u64>,
+}
+
 /// An account as earlier writers left it: each part is `None` where none of them wrote it.
 #[derive(Debug, Default)]
 pub(super) struct AccountOverlay {
@@ -65,8 +81,13 @@ impl AccountOverlay {
         exists.then_some(info)
     }
 
-    /// Whether no earlier writer changed the account.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.balance.is_none() && self.latest.is_none()
+    /// Which parts earlier writers wrote.
+    pub(super) const fn written(&self) -> WrittenParts {
+        WrittenParts {
+            balance: self.balance.is_some(),
+            nonce: self.nonce.is_some(),
+            exists: self.exists.is_some(),
+            code: self.code.is_some(),
+        }
     }
 }

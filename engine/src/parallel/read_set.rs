@@ -7,7 +7,8 @@ use foldhash::fast::RandomState;
 
 use super::{
     location::{AccountHash, SlotHash},
-    mv_memory::NewBalance,
+    mv_memory::After,
+    parts::WrittenParts,
 };
 
 /// An account as an incarnation read it.
@@ -18,11 +19,12 @@ pub(super) struct AccountRead {
     pub(super) exists: bool,
     pub(super) balance: U256,
     pub(super) nonce: u64,
-    /// Whether the nonce is the one that the sender must have, and not the one that was found.
-    pub(super) nonce_assumed: bool,
+    /// The nonce that was found. The sender's is not taken from there: it is the one that the
+    /// transaction must find to be valid.
+    pub(super) found_nonce: u64,
     pub(super) code_hash: B256,
-    /// Whether a lower transaction's write went into it.
-    pub(super) from_memory: bool,
+    /// Which of its parts lower transactions wrote.
+    pub(super) written: WrittenParts,
     /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
     /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
     pub(super) balance_observed: bool,
@@ -31,8 +33,8 @@ pub(super) struct AccountRead {
     pub(super) slack: U256,
     /// The committed balance, once known, where it differs from the one read.
     pub(super) correction: Option<U256>,
-    /// The balance that the incarnation left, if it changed it.
-    pub(super) after: Option<NewBalance>,
+    /// What the incarnation left, if it changed the balance or the nonce.
+    pub(super) after: After,
 }
 
 /// A slot as an incarnation read it.
@@ -124,13 +126,13 @@ mod tests {
             exists: true,
             balance: U256::ZERO,
             nonce: 0,
-            nonce_assumed: false,
+            found_nonce: 0,
             code_hash: B256::ZERO,
-            from_memory: false,
+            written: WrittenParts::default(),
             balance_observed: false,
             slack: U256::MAX,
             correction: None,
-            after: None,
+            after: After::default(),
         }
     }
 

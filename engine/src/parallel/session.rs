@@ -271,9 +271,9 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         }
         let Speculated { reads, writes, .. } = &mut *speculated;
         writes.clear();
-        memory.publish((&mut self.pen, writes), writer, &result.state, |address, new| {
+        memory.publish((&mut self.pen, writes), writer, &result.state, |address, after| {
             if let Some(read) = reads.account_mut(address) {
-                read.after = Some(new);
+                read.after = after;
             }
         });
         if session.shared.ledger.is_some() {

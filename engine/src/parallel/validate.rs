@@ -13,7 +13,9 @@ use revm::state::{AccountInfo, EvmState};
 use super::{
     location::Writer,
     mv_memory::MvMemory,
+    parts::Known,
     read_set::{AccountRead, ReadSet, SlotRead},
+    view::Shared,
 };
 
 /// Which reads the committer compares with its database.
@@ -30,42 +32,89 @@ pub enum Validation {
 /// Compares what an incarnation read with the committed state, and notes in the read set which
 /// balances are in need of correction. False if they differ, or if the database fails, in which
 /// case running the transaction on it says how.
+///
+/// All lower transactions being committed, what the memory shows is the committed state. Where it
+/// shows nothing, a value that was found in the prestate still stands. The database is asked where
+/// neither helps: after a write that was taken back.
 pub(super) fn validate<DB: Database>(
     db: &mut DB,
-    memory: &MvMemory,
+    shared: &Shared,
     reader: Writer,
     reads: &mut ReadSet,
     validation: Validation,
 ) -> bool {
     let everything = validation == Validation::Everything;
     for read in &reads.slots {
-        // A value that a lower transaction wrote may have been taken back since; one of the
-        // prestate stands as long as nobody has written the slot.
-        if (everything || read.from_memory || slot_written(memory, read, reader))
-            && !slot_holds(db, read)
-        {
+        let place = (read.account_hash, read.hash);
+        let stands = match shared.memory.slot(place, &read.address, &read.slot, reader) {
+            _ if everything => slot_holds(db, read),
+            Some((_, committed)) => committed == read.value,
+            None => !read.from_memory || slot_holds(db, read),
+        };
+        if !stands {
             return false;
         }
     }
     let all_observed = reads.all_balances_observed;
     for read in &mut reads.accounts {
-        // The same for accounts, unless the nonce was assumed rather than found.
-        let suspect = everything || read.from_memory || read.nonce_assumed;
-        if !suspect && !memory.account_written(read.hash, &read.address, reader) {
-            continue;
-        }
-        let Ok(info) = db.basic(read.address) else { return false };
-        let Some(committed) = account_holds(all_observed, read, info.as_ref()) else {
-            return false;
+        let known = if everything { None } else { committed_numbers(shared, reader, read) };
+        let committed = match known {
+            Some(Numbers { identical: false, .. }) => return false,
+            Some(Numbers { nonce, balance, .. }) => {
+                if nonce != read.nonce || !read.balance_suffices(all_observed, balance) {
+                    return false;
+                }
+                balance
+            }
+            None => {
+                let Ok(info) = db.basic(read.address) else { return false };
+                match account_holds(all_observed, read, info.as_ref()) {
+                    Some(balance) => balance,
+                    None => return false,
+                }
+            }
         };
         read.correction = (committed != read.balance).then_some(committed);
     }
     true
 }
 
-fn slot_written(memory: &MvMemory, read: &SlotRead, reader: Writer) -> bool {
-    let place = (read.account_hash, read.hash);
-    memory.slot(place, &read.address, &read.slot, reader).is_some()
+/// An account's committed numbers, and whether all else of it is as it was read.
+struct Numbers {
+    identical: bool,
+    nonce: u64,
+    balance: U256,
+}
+
+/// What the memory and the ledger say of an account that was read; `None` if they do not suffice.
+fn committed_numbers(shared: &Shared, reader: Writer, read: &AccountRead) -> Option<Numbers> {
+    let Shared { memory, ledger, .. } = shared;
+    let known = ledger.as_ref().map(|ledger| ledger.lock().known(&read.address));
+    if known.is_none() && read.address == *memory.beneficiary() {
+        return None;
+    }
+    let now = memory.account(read.hash, &read.address, reader, known.unwrap_or_default());
+    let same_existence = match now.exists {
+        Some(exists) => exists == read.exists,
+        None if read.written.exists => return None,
+        None => true,
+    };
+    let same_code = match &now.code {
+        Some(code) => code.0 == read.code_hash,
+        None if read.written.code => return None,
+        None => true,
+    };
+    let nonce = match now.nonce {
+        Some(nonce) => nonce,
+        None if read.written.nonce => return None,
+        None => read.found_nonce,
+    };
+    let balance = match now.balance {
+        Some(balance) => balance,
+        None if read.written.balance => return None,
+        None => read.balance,
+    };
+    Some(Numbers { identical: same_existence && same_code, nonce, balance })
 }
 
 fn slot_holds<DB: Database>(db: &mut DB, read: &SlotRead) -> bool {
@@ -108,7 +157,7 @@ pub(super) fn correct_balances(
                 return false;
             }
         }
-        if let Some(after) = &mut read.after {
+        if let Some(after) = &mut read.after.balance {
             let balance = corrected(after.balance);
             if after.bare && balance.is_zero() != after.balance.is_zero() {
                 return false;
@@ -132,7 +181,7 @@ pub(super) fn still_reads_the_same(memory: &MvMemory, reader: Writer, reads: &Re
         now.is_none_or(|(_, value)| value == read.value)
     };
     let account_same = |read: &AccountRead| {
-        let now = memory.account(read.hash, &read.address, reader);
+        let now = memory.account(read.hash, &read.address, reader, Known::default());
         now.code.is_none_or(|code| code.0 == read.code_hash)
             && now.balance.is_none_or(|now| read.balance_suffices(all_observed, now))
     };

@@ -14,7 +14,8 @@ use super::{
     bundle::Gathering,
     committed::Ledger,
     location::Writer,
-    mv_memory::MvMemory,
+    mv_memory::{After, MvMemory},
+    parts::Known,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
@@ -211,16 +212,15 @@ impl Database for View {
         };
         let memory = &self.shared.memory;
         let hash = memory.account_hash(&address);
-        let overlay = memory.account(hash, &address, self.reader);
-        let from_memory = !overlay.is_empty();
+        let overlay = memory.account(hash, &address, self.reader, Known::default());
+        let written = overlay.written();
         self.check_estimate(overlay.latest)?;
         let mut found = overlay.over(before);
         let exists = found.is_some();
-        let mut assumed = false;
+        let found_nonce = found.as_ref().map(|info| info.nonce).unwrap_or_default();
         if let (Some(info), Some((sender, nonce))) = (&mut found, self.sender)
             && sender == address
         {
-            assumed = info.nonce != nonce;
             info.nonce = nonce;
         }
         let absent = AccountInfo::default();
@@ -231,13 +231,13 @@ impl Database for View {
             exists,
             balance: info.balance,
             nonce: info.nonce,
-            nonce_assumed: assumed,
+            found_nonce,
             code_hash: info.code_hash,
-            from_memory,
+            written,
             balance_observed: false,
             slack: U256::MAX,
             correction: None,
-            after: None,
+            after: After::default(),
         });
         Ok(found)
     }
