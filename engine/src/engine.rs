@@ -115,7 +115,7 @@ impl Engine {
             let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
             return Ok((output(db, result), metrics));
         }
-        let db = Committed::new(prestate.clone(), block, &self.spare);
+        let db = Committed::new(prestate.clone(), block, self.threads(), &self.spare);
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, effort)?;
         let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));

@@ -23,5 +23,5 @@ mod sync;
 
 pub use arena::{EntryId, Pen};
 pub use chain::{Chains, Head};
-pub use scheduler::{Frontier, Run, Scheduler};
+pub use scheduler::{EarlyStart, Frontier, Run, Scheduler};
 pub use status::{Incarnation, TxIdx, Version};

@@ -22,6 +22,7 @@ use revm::{
 
 use super::{
     bundle::{Gathering, gather},
+    early::early_starts,
     location::Writer,
     mv_memory::{After, MvMemory},
     parts::Known,
@@ -67,11 +68,13 @@ impl Ledger {
         for read in &reads.accounts {
             let AccountRead { address, after, .. } = read;
             if let Some(new) = after.balance {
-                let often = read.correction.is_some() || new.entry.is_none();
+                let often = read.written.balance || read.correction.is_some();
+                let often = often || new.entry.is_none();
                 self.enter_balance(address, new.balance, often);
             }
             if let Some(nonce) = after.nonce {
-                self.enter_nonce(address, nonce, read.found_nonce != read.nonce);
+                let often = read.written.nonce || read.found_nonce != read.nonce;
+                self.enter_nonce(address, nonce, often);
             }
         }
         let writer = Writer::transaction(index);
@@ -130,14 +133,21 @@ pub(crate) struct Committed<P> {
 }
 
 impl<P: Prestate> Committed<P> {
-    /// The state before a block.
-    pub(crate) fn new(prestate: Arc<P>, block: &RecoveredBlock, spare: &SpareMemory) -> Self {
+    /// The state before a block that so many threads work on.
+    pub(crate) fn new(
+        prestate: Arc<P>,
+        block: &RecoveredBlock,
+        threads: usize,
+        spare: &SpareMemory,
+    ) -> Self {
         let header = block.header();
         let transactions = block.transactions().len();
+        let limits = block.tx_envs().iter().map(|tx| tx.gas_limit);
+        let early = early_starts(limits, header.gas_used, threads);
         let memory = spare.take(transactions, header.gas_used, header.beneficiary);
         let shared = Shared {
             memory,
-            scheduler: Scheduler::new(transactions, MAX_INCARNATIONS),
+            scheduler: Scheduler::new(transactions, MAX_INCARNATIONS).with_early_starts(early),
             prestate: prestate.clone() as Arc<dyn SharedPrestate>,
             ledger: Some(Mutex::default()),
             gathering: Gathering::default(),

@@ -1,7 +1,7 @@
 //! The committer: takes results in block order, checks each against the committed state, and runs
 //! itself what cannot stand.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use alloy_evm::Database;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
@@ -173,11 +173,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 self.record.stood(target);
                 return Step::Result(result);
             }
-            session.counters.count_abort(result.result.tx_gas_used());
+            session.counters().count_abort(result.result.tx_gas_used());
             self.record.aborted(target, &session.hot);
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
-            session.counters.count_abort(0);
+            session.counters().count_abort(0);
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
@@ -188,7 +188,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     /// state where the memory keeps the block's changes.
     pub(super) fn ran(&mut self, state: &mut EvmState) {
         let session = &self.session;
-        session.counters.count_execution();
+        session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
         self.overtaken.clear();
         // Every write must be published, be it only for validation to see what was written, unless
@@ -207,18 +207,13 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
     /// What the block has cost up to here.
     pub(super) fn metrics(&self) -> Metrics {
-        let counters = &self.session.counters;
+        let [executions, aborts, reexecuted_gas] = self.session.costs();
         let decision = match self.effort {
             Effort::Adaptive if self.gives_up() => Decision::GaveUp,
             Effort::Adaptive => Decision::Parallel,
             Effort::Persistent | Effort::Rehearsing => Decision::Forced,
         };
-        Metrics {
-            decision,
-            executions: counters.executions.load(Ordering::Relaxed),
-            aborts: counters.aborts.load(Ordering::Relaxed),
-            reexecuted_gas: counters.reexecuted_gas.load(Ordering::Relaxed),
-        }
+        Metrics { decision, executions, aborts, reexecuted_gas }
     }
 }
 

@@ -21,6 +21,7 @@ use revm::{
 use super::{
     bundle::Gathering,
     committer::{Committer, Effort, Step},
+    early::early_starts,
     location::Writer,
     mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
@@ -148,18 +149,21 @@ pub(crate) enum Before {
 
 impl Before {
     /// The memory that a block's workers read, given what has changed so far.
-    fn into_shared<B: Block>(
+    fn into_shared<E: SpeculativeEvmFactory>(
         self,
         changes: &[EvmState],
-        transactions: usize,
-        block: &B,
+        txs: &[E::Tx],
+        block: &E::BlockEnv,
+        workers: usize,
     ) -> Arc<Shared> {
         let prestate = match self {
             Self::Memory(shared) => return shared,
             Self::Prestate(prestate) => prestate,
         };
-        let memory = MvMemory::new(transactions, block.gas_limit(), block.beneficiary());
-        let scheduler = Scheduler::new(transactions, MAX_INCARNATIONS);
+        let gas = block.gas_limit();
+        let memory = MvMemory::new(txs.len(), gas, block.beneficiary());
+        let early = early_starts(txs.iter().map(E::gas_limit), gas, workers + 1);
+        let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS).with_early_starts(early);
         let (memory, gathering) = (Arc::new(memory), Gathering::default());
         let shared = Shared { memory, scheduler, prestate, ledger: None, gathering };
         let (mut pen, mut names) = (Pen::default(), Vec::new());
@@ -213,7 +217,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let shared = block.before.into_shared(changes, block.txs.len(), &env.block_env);
+        let shared = block.before.into_shared::<E>(changes, &block.txs, &env.block_env, workers);
         let session = Session::new(factory, env, block.txs, shared, workers);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();

@@ -9,6 +9,7 @@
 mod bundle;
 mod committed;
 mod committer;
+mod early;
 mod evm;
 mod hot;
 mod location;

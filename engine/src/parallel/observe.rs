@@ -59,6 +59,11 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// A transaction's gas limit, a hint on how long it takes.
+    fn gas_limit(_tx: &Self::Tx) -> u64 {
+        0
+    }
+
     /// Whether a transaction looks as if it took next to no time, a hint on how many to hand to a
     /// thread at once.
     fn looks_cheap(_tx: &Self::Tx) -> bool {
@@ -96,6 +101,10 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn target(tx: &TxEnv) -> Option<Address> {
         tx.kind.to().copied()
+    }
+
+    fn gas_limit(tx: &TxEnv) -> u64 {
+        tx.gas_limit
     }
 
     fn looks_cheap(tx: &TxEnv) -> bool {

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -63,18 +63,22 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     env: EvmEnv<E::Spec, E::BlockEnv>,
     pub(super) txs: Arc<[E::Tx]>,
     slots: Box<[Slot<E::HaltReason>]>,
-    pub(super) counters: CachePadded<Counters>,
+    /// One for each thread, so that counting does not make them meet.
+    counters: Box<[CachePadded<Counters>]>,
+    /// Threads that have come to work so far, the committer included.
+    arrived: AtomicUsize,
     pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
 }
 
-/// What the block cost so far. Statistics only: nothing is decided by them, so relaxed will do.
+/// What the block cost one thread so far. Statistics only: nothing is decided by them, so relaxed
+/// will do.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) executions: AtomicU64,
-    pub(super) aborts: AtomicU64,
-    pub(super) reexecuted_gas: AtomicU64,
+    executions: AtomicU64,
+    aborts: AtomicU64,
+    reexecuted_gas: AtomicU64,
 }
 
 impl Counters {
@@ -97,9 +101,25 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         workers: usize,
     ) -> Self {
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
-        let counters = CachePadded::default();
+        // The committer has two: one of its own, and one as it helps the workers.
+        let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
+        let arrived = AtomicUsize::new(1);
         let hot = HotTargets::default();
-        Self { shared, factory, env, txs, slots, counters, hot, workers }
+        Self { shared, factory, env, txs, slots, counters, arrived, hot, workers }
+    }
+
+    /// The committer's own counters.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters[0]
+    }
+
+    /// Executions, aborts and gas executed again, over all threads.
+    pub(super) fn costs(&self) -> [u64; 3] {
+        let counts = self.counters.iter().map(|counters| {
+            [&counters.executions, &counters.aborts, &counters.reexecuted_gas]
+                .map(|count| count.load(Ordering::Relaxed))
+        });
+        counts.fold([0; 3], |sum, count| std::array::from_fn(|at| sum[at] + count[at]))
     }
 
     pub(super) fn scheduler(&self) -> &Scheduler {
@@ -166,6 +186,9 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
 /// costs.
 pub(super) const SPIN_ROUNDS: u32 = 256;
 
+/// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
+const CHECKED_FROM: u64 = 60_000;
+
 /// Cheap transactions that a thread takes at once: their statuses fill half a cache line.
 const MOST_AT_ONCE: usize = 8;
 
@@ -177,10 +200,18 @@ pub(super) struct Runner<E: SpeculativeEvmFactory> {
     delivered: VecDeque<TxIdx>,
     spare: Option<Box<Speculated<E::HaltReason>>>,
     reserved: Run,
+    /// Which of the session's counters are this thread's.
+    number: usize,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
     pub(super) fn new(session: &Session<E>) -> Self {
+        // More threads than counters come only after a panic; they share the last ones.
+        let arrived = session.arrived.fetch_add(1, Ordering::Relaxed);
+        Self::numbered(session, arrived.min(session.counters.len() - 1))
+    }
+
+    fn numbered(session: &Session<E>, number: usize) -> Self {
         let view = View::new(Arc::clone(&session.shared));
         let evm = session.factory.create_speculative(view, session.env.clone());
         Self {
@@ -189,6 +220,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             delivered: VecDeque::new(),
             spare: None,
             reserved: Run::default(),
+            number,
         }
     }
 
@@ -206,7 +238,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         // the committer then runs the transaction itself and panics as serial execution would.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
         if outcome.is_err() {
-            *self = Self::new(session);
+            *self = Self::numbered(session, self.number);
             session.store(version.index, None);
             session.scheduler().finish(version);
         }
@@ -219,7 +251,8 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             session.scheduler().postpone(version, dependency);
             return;
         }
-        session.counters.count_execution();
+        let counters = &session.counters[self.number];
+        counters.count_execution();
         let mut speculated = self.blank(session);
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         let result = self.evm.transact_raw(tx.clone());
@@ -228,7 +261,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         match (result, failure) {
             (_, Some(ViewError::Dependency(dependency))) => {
                 self.spare = Some(speculated);
-                session.counters.count_abort(0);
+                counters.count_abort(0);
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
@@ -263,9 +296,10 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let index = version.index;
         let memory = &session.shared.memory;
         let writer = Writer::transaction(index);
-        if !still_reads_the_same(memory, writer, &speculated.reads) {
+        let worth_a_check = result.result.tx_gas_used() >= CHECKED_FROM;
+        if worth_a_check && !still_reads_the_same(memory, writer, &speculated.reads) {
             self.spare = Some(speculated);
-            session.counters.count_abort(result.result.tx_gas_used());
+            session.counters[self.number].count_abort(result.result.tx_gas_used());
             session.scheduler().abort(version);
             return;
         }
