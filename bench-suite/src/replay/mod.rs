@@ -9,6 +9,7 @@ mod args;
 mod check;
 mod output;
 mod report;
+mod roots;
 mod runner;
 mod scaling;
 mod stats;

@@ -1,8 +1,8 @@
 //! References brought up to date, from the deepest nodes to the roots.
 //!
 //! Nodes of one depth do not refer to each other, so they are encoded and hashed together, across
-//! all tries that are at hand. A branch behind a path takes two steps: first its own hash, then that
-//! of the extension which its parent sees.
+//! all tries that are at hand. A branch behind a path takes two steps: first its own hash, then
+//! that of the extension which its parent sees.
 
 use super::{
     encode::{encode_branch, encode_extension, encode_leaf},

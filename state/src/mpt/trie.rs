@@ -1,8 +1,8 @@
 //! A whole trie: in one arena while it is small, in sixteen once much changes in it at a time.
 //!
 //! A forked trie has no root node. Each of its sixteen parts is a trie of its own, of the keys that
-//! begin with one nibble, and the root is computed from the parts' references. So threads can change
-//! the parts without sharing anything, and no branch is ever merged across their border.
+//! begin with one nibble, and the root is computed from the parts' references. So threads can
+//! change the parts without sharing anything, and no branch is merged across their border.
 
 use alloy_primitives::B256;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
