@@ -12,7 +12,7 @@ mod report;
 mod roots;
 mod runner;
 mod scaling;
-mod stats;
+pub(crate) mod stats;
 mod summary;
 mod table;
 
