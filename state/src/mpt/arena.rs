@@ -278,6 +278,11 @@ impl<V> Arena<V> {
         id
     }
 
+    /// Whether a path leads to a branch.
+    pub(super) fn has_path(&self, branch: NodeId) -> bool {
+        self.branch(branch).head.prefix != 0
+    }
+
     /// The path that leads to a branch, or from an extension to its child.
     pub(super) fn path(&self, id: NodeId) -> Nibbles {
         match id.kind() {

@@ -56,7 +56,10 @@ fn collect<V: Value>(part: &Part<V>, stale: Stale, mut depth: usize, levels: &mu
         return;
     }
     let branch = part.arena.branch(stale.node);
-    depth += part.arena.path(stale.node).len() + 1;
+    depth += 1;
+    if branch.head.prefix != 0 {
+        depth += part.arena.path(stale.node).len();
+    }
     let mut dirty = branch.head.dirty;
     while dirty != 0 {
         let nibble = dirty.trailing_zeros() as u8;
@@ -95,11 +98,11 @@ impl Levels<'_> {
         });
         for (stale, reference) in settled {
             let part = &mut *parts[stale.part];
-            let path = part.arena.path(stale.node);
-            if path.is_empty() || stale.node.kind() == Kind::Extension {
-                refer(part, stale, reference);
-            } else {
-                behind_paths.push((stale, path, reference));
+            match stale.node.kind() {
+                Kind::Branch(_) if part.arena.has_path(stale.node) => {
+                    behind_paths.push((stale, part.arena.path(stale.node), reference));
+                }
+                _ => refer(part, stale, reference),
             }
         }
         if behind_paths.is_empty() {

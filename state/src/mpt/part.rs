@@ -5,7 +5,7 @@ use alloy_primitives::B256;
 use super::{
     arena::Arena,
     error::TrieError,
-    key::{nibble, shared_with_path},
+    key::{KEY_NIBBLES, nibble, shared_with_path},
     node::{Kind, NodeId, Reference},
     reveal::Reading,
     value::Value,
@@ -72,6 +72,33 @@ impl<V: Value> Part<V> {
                 }
             }
         }
+    }
+
+    /// Walks the known part of the way to each key, in step, and reads what lies there.
+    ///
+    /// A walk alone waits for memory at each node, for the next one's place is in the last. Many in
+    /// step wait together, and what changes the nodes afterwards finds them near.
+    pub(super) fn warm<'k>(&self, keys: impl Iterator<Item = &'k B256>) {
+        let mut walks: Vec<_> = keys.map(|key| (self.root, key)).collect();
+        let mut depth = self.offset;
+        let mut seen = 0_u8;
+        while !walks.is_empty() && depth < KEY_NIBBLES {
+            walks.retain_mut(|(node, key)| match node.kind() {
+                Kind::Empty | Kind::Hidden | Kind::Extension => false,
+                Kind::Leaf => {
+                    seen ^= self.arena.leaf(*node).key[0];
+                    false
+                }
+                // Paths are rare, and short ways are enough.
+                Kind::Branch(_) if self.arena.has_path(*node) => false,
+                Kind::Branch(_) => {
+                    *node = self.arena.child(*node, nibble(key, depth));
+                    true
+                }
+            });
+            depth += 1;
+        }
+        std::hint::black_box(seen);
     }
 
     /// Reveals the root if it is hidden.

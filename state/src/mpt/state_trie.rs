@@ -13,6 +13,7 @@ use super::{
     source::NodeSource,
     trie::{FORK_FROM, PartChanges, Trie},
     update::Change,
+    value::AccountEdit,
     workers::TrieWorkers,
 };
 
@@ -131,44 +132,34 @@ impl StateTrie {
         if changes.len() >= FORK_FROM {
             self.accounts.fork(cx)?;
         }
-        let before = self.accounts_before(changes, cx)?;
-        let storage_roots = self.update_storages(changes, &before, cx)?;
+        let storage_roots = self.update_storages(changes, cx)?;
         self.update_accounts(changes, &storage_roots, cx)?;
         self.unusable = false;
         Ok(self.root())
     }
 
-    /// The storage root of each account before its change.
-    fn accounts_before(
-        &mut self,
-        changes: &[AccountChange],
-        cx: Reading<'_>,
-    ) -> Result<Vec<B256>, TrieError> {
-        let mut roots = Vec::with_capacity(changes.len());
-        for change in changes {
-            let account = self.accounts.get(&change.hashed_address, cx)?;
-            roots.push(account.map_or(EMPTY_ROOT_HASH, |account| account.storage_root));
-        }
-        Ok(roots)
-    }
-
-    /// Updates the storage tries, and returns each account's storage root after its change.
+    /// Updates the storage tries, and returns the storage root of each account after its change,
+    /// where that is another than before.
     fn update_storages(
         &mut self,
         changes: &[AccountChange],
-        before: &[B256],
         cx: Reading<'_>,
-    ) -> Result<Vec<B256>, TrieError> {
-        let mut roots = before.to_vec();
-        let mut updates = Vec::new();
-        for ((change, root), index) in changes.iter().zip(&mut roots).zip(0..) {
+    ) -> Result<Vec<Option<B256>>, TrieError> {
+        let mut roots = vec![None; changes.len()];
+        for (change, root) in changes.iter().zip(&mut roots) {
             if change.wiped || change.account.is_none() {
                 self.storages.remove(&change.hashed_address);
-                *root = EMPTY_ROOT_HASH;
+                *root = Some(EMPTY_ROOT_HASH);
             }
-            if change.account.is_some() && !change.slots.is_empty() {
-                updates.push((index, self.storage_update(change, *root, cx)?));
-            }
+        }
+        let written = (0..changes.len())
+            .filter(|&index| changes[index].account.is_some() && !changes[index].slots.is_empty());
+        let written: Vec<_> = written.collect();
+        self.find_storage_roots(changes, &written, &mut roots, cx)?;
+        let mut updates = Vec::with_capacity(written.len());
+        for index in written {
+            let root = roots[index].unwrap_or(EMPTY_ROOT_HASH);
+            updates.push((index, self.storage_update(&changes[index], root, cx)?));
         }
         let parts = updates.iter_mut().flat_map(|(_, update): &mut (usize, StorageUpdate<'_>)| {
             update.trie.part_changes(&update.changes, Some(update.owner))
@@ -177,10 +168,32 @@ impl StateTrie {
         for (index, mut update) in updates {
             let cx = Reading { owner: Some(update.owner), ..cx };
             update.trie.settle_root(self.workers.hashing(), cx)?;
-            roots[index] = update.trie.root();
+            roots[index] = Some(update.trie.root());
             self.storages.insert(*update.owner, update.trie);
         }
         Ok(roots)
+    }
+
+    /// Fills in the storage roots of accounts whose storage is written and whose storage trie is
+    /// not known yet.
+    fn find_storage_roots(
+        &mut self,
+        changes: &[AccountChange],
+        written: &[usize],
+        roots: &mut [Option<B256>],
+        cx: Reading<'_>,
+    ) -> Result<(), TrieError> {
+        let address = |index: &usize| &changes[*index].hashed_address;
+        let unknown = written.iter().filter(|index| {
+            roots[**index].is_none() && !self.storages.contains_key(address(index))
+        });
+        let unknown: Vec<_> = unknown.copied().collect();
+        let keys: Vec<_> = unknown.iter().map(address).collect();
+        let found = self.workers.get_all(&mut self.accounts, &keys, cx)?;
+        for (index, account) in unknown.into_iter().zip(found) {
+            roots[index] = account.map(|account| account.storage_root);
+        }
+        Ok(())
     }
 
     fn storage_update<'a>(
@@ -198,21 +211,19 @@ impl StateTrie {
         let changes = change
             .slots
             .iter()
-            .map(|(key, value)| Change { key: *key, value: (!value.is_zero()).then_some(*value) });
+            .map(|(key, value)| Change { key: *key, edit: (!value.is_zero()).then_some(*value) });
         Ok(StorageUpdate { owner, trie, changes: changes.collect() })
     }
 
     fn update_accounts(
         &mut self,
         changes: &[AccountChange],
-        storage_roots: &[B256],
+        storage_roots: &[Option<B256>],
         cx: Reading<'_>,
     ) -> Result<(), TrieError> {
-        let changes = changes.iter().zip(storage_roots).map(|(change, storage_root)| Change {
+        let changes = changes.iter().zip(storage_roots).map(|(change, &storage_root)| Change {
             key: change.hashed_address,
-            value: change.account.map(|fields| {
-                TrieAccount::new(fields.nonce, fields.balance, *storage_root, fields.code_hash)
-            }),
+            edit: change.account.map(|fields| AccountEdit { fields, storage_root }),
         });
         let changes: Vec<_> = changes.collect();
         let parts: Vec<PartChanges<'_, _>> = self.accounts.part_changes(&changes, None).collect();

@@ -34,7 +34,7 @@ pub(super) struct Trie<V> {
 }
 
 /// One part, and the changes that belong in it.
-pub(super) struct PartChanges<'a, V> {
+pub(super) struct PartChanges<'a, V: Value> {
     pub(super) part: &'a mut Part<V>,
     pub(super) changes: &'a [Change<V>],
     /// Whose storage trie it is, if it is one.
@@ -59,6 +59,21 @@ impl<V: Value> Trie<V> {
     /// Nodes that are known.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.arena.len()).sum()
+    }
+
+    /// The parts that hold keys, each with those keys, which are sorted.
+    pub(super) fn part_keys<'a, 'k>(
+        &'a mut self,
+        mut keys: &'a [&'k B256],
+    ) -> impl Iterator<Item = (&'a mut Part<V>, &'a [&'k B256])> {
+        let forked = self.is_forked();
+        self.parts.iter_mut().zip(0_u8..).map(move |(part, index)| {
+            let belongs = |key: &B256| !forked || nibble(key, 0) == index;
+            let own = keys.iter().take_while(|key| belongs(key)).count();
+            let (own, rest) = keys.split_at(own);
+            keys = rest;
+            (part, own)
+        })
     }
 
     /// The value under a key.

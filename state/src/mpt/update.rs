@@ -16,12 +16,12 @@ use super::{
     value::Value,
 };
 
-/// What a key shall hold.
+/// What becomes of a key.
 #[derive(Debug, Clone)]
-pub(super) struct Change<V> {
+pub(super) struct Change<V: Value> {
     pub(super) key: B256,
-    /// The new value; none takes the key out.
-    pub(super) value: Option<V>,
+    /// What the key holds from now on; none takes it out.
+    pub(super) edit: Option<V::Edit>,
 }
 
 /// A node after changes below it.
@@ -70,7 +70,7 @@ impl<V: Value> Part<V> {
         match node.kind() {
             Kind::Empty => self.build(depth, changes, cx),
             Kind::Leaf => self.apply_to_leaf(node, depth, changes, cx),
-            Kind::Branch(_) if self.arena.path(node).is_empty() => {
+            Kind::Branch(_) if !self.arena.has_path(node) => {
                 self.apply_to_children(node, depth, changes, cx)
             }
             Kind::Branch(_) | Kind::Extension => self.apply_behind(node, depth, changes, cx),
@@ -86,11 +86,12 @@ impl<V: Value> Part<V> {
         cx: Reading<'_>,
     ) -> Result<Changed, TrieError> {
         let mut insertions = insertions(changes);
-        let Some((first, value)) = insertions.next() else {
+        let Some((first, edit)) = insertions.next() else {
             return Ok(Changed::not(NodeId::EMPTY));
         };
         let Some((last, _)) = insertions.next_back() else {
-            return Ok(Changed::to(self.arena.add_leaf(*first, value.clone())));
+            let value = V::edited(edit, None);
+            return Ok(Changed::to(self.arena.add_leaf(*first, value)));
         };
         let fork = shared(first, last);
         let room = changes.len().min(2);
@@ -112,7 +113,7 @@ impl<V: Value> Part<V> {
         let Some(fork) = others.map(|(other, _)| shared(other, &key)).min() else {
             let own = changes.binary_search_by(|change| change.key.cmp(&key));
             return Ok(match own {
-                Ok(own) => self.change_leaf(leaf, changes[own].value.as_ref()),
+                Ok(own) => self.change_leaf(leaf, changes[own].edit.as_ref()),
                 Err(_) => Changed::not(leaf),
             });
         };
@@ -123,16 +124,17 @@ impl<V: Value> Part<V> {
         Ok(Changed::to(changed.node))
     }
 
-    fn change_leaf(&mut self, leaf: NodeId, value: Option<&V>) -> Changed {
-        let Some(value) = value else {
+    fn change_leaf(&mut self, leaf: NodeId, edit: Option<&V::Edit>) -> Changed {
+        let Some(edit) = edit else {
             self.arena.remove(leaf);
             return Changed::to(NodeId::EMPTY);
         };
         let held = &mut self.arena.leaf_mut(leaf).value;
-        if held == value {
+        let value = V::edited(edit, Some(held));
+        if *held == value {
             return Changed::not(leaf);
         }
-        held.clone_from(value);
+        *held = value;
         Changed::to(leaf)
     }
 
@@ -253,13 +255,15 @@ impl<V: Value> Part<V> {
 }
 
 /// The changes that put a value under a key.
-fn insertions<V>(changes: &[Change<V>]) -> impl DoubleEndedIterator<Item = (&B256, &V)> {
-    changes.iter().filter_map(|change| Some((&change.key, change.value.as_ref()?)))
+fn insertions<V: Value>(
+    changes: &[Change<V>],
+) -> impl DoubleEndedIterator<Item = (&B256, &V::Edit)> {
+    changes.iter().filter_map(|change| Some((&change.key, change.edit.as_ref()?)))
 }
 
 /// The changes of keys that begin alike, which lie together because changes are sorted. The others
 /// take keys out that are not there.
-fn sharing<V>(changes: &[Change<V>], alike: impl Fn(&B256) -> bool) -> &[Change<V>] {
+fn sharing<V: Value>(changes: &[Change<V>], alike: impl Fn(&B256) -> bool) -> &[Change<V>] {
     let start = changes.iter().take_while(|change| !alike(&change.key)).count();
     let length = changes[start..].iter().take_while(|change| alike(&change.key)).count();
     &changes[start..start + length]

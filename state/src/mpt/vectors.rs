@@ -19,6 +19,12 @@ use super::{
 impl Value for Vec<u8> {
     const KIND: &'static str = "text";
 
+    type Edit = Self;
+
+    fn edited(edit: &Self, _: Option<&Self>) -> Self {
+        edit.clone()
+    }
+
     fn encode<'a>(&self, buffer: &'a mut [u8; 128]) -> &'a [u8] {
         buffer[..self.len()].copy_from_slice(self);
         &buffer[..self.len()]
@@ -70,10 +76,10 @@ fn root(changes: &[(Vec<u8>, Option<Vec<u8>>)], at_once: bool, forked: bool) -> 
     let all = changes.iter().map(|(key, value)| (keccak256(key), value.clone()));
     if at_once {
         let last: BTreeMap<_, _> = all.collect();
-        let changes = last.into_iter().map(|(key, value)| Change { key, value }).collect();
+        let changes = last.into_iter().map(|(key, edit)| Change { key, edit }).collect();
         apply(&mut trie, changes, &workers);
     } else {
-        all.for_each(|(key, value)| apply(&mut trie, vec![Change { key, value }], &workers));
+        all.for_each(|(key, edit)| apply(&mut trie, vec![Change { key, edit }], &workers));
     }
     trie.root()
 }

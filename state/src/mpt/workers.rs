@@ -10,7 +10,7 @@ use super::{
     hash::hash_parts,
     keccak::{Batch, KeccakBatch, KeccakCount, KeccakStats, keccak_one_by_one},
     reveal::Reading,
-    trie::PartChanges,
+    trie::{PartChanges, Trie},
     value::Value,
 };
 
@@ -119,6 +119,31 @@ impl TrieWorkers {
         }
     }
 
+    /// The values under sorted keys of one trie, in their order.
+    pub(super) fn get_all<V: Value>(
+        &self,
+        trie: &mut Trie<V>,
+        keys: &[&B256],
+        cx: Reading<'_>,
+    ) -> Result<Vec<Option<V>>, TrieError> {
+        let mut found = vec![None; keys.len()];
+        let mut rest = found.as_mut_slice();
+        let pieces = trie.part_keys(keys).map(|(part, keys)| {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(keys.len());
+            rest = others;
+            (part, keys, own)
+        });
+        self.each(pieces.filter(|(_, keys, _)| !keys.is_empty()).collect(), |piece| {
+            let (part, keys, found) = piece;
+            part.warm(keys.iter().copied());
+            for (key, found) in keys.iter().zip(found.iter_mut()) {
+                *found = part.get(key, cx)?.cloned();
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Applies changes to parts of tries and brings the references of their roots up to date.
     pub(super) fn update<V: Value>(
         &self,
@@ -129,6 +154,7 @@ impl TrieWorkers {
         let piece = (total / (self.threads() * PIECES_PER_THREAD)).max(MIN_PIECE);
         self.each(pieces(parts, piece), |piece| {
             for PartChanges { part, changes, owner } in piece.iter_mut() {
+                part.warm(changes.iter().map(|change| &change.key));
                 part.apply(changes, Reading { owner: *owner, ..cx })?;
             }
             let mut parts: Vec<_> = piece.iter_mut().map(|changed| &mut *changed.part).collect();
@@ -139,7 +165,7 @@ impl TrieWorkers {
 }
 
 /// Gathers parts until there are at least so many changes in a piece.
-fn pieces<V>(parts: Vec<PartChanges<'_, V>>, least: usize) -> Vec<Vec<PartChanges<'_, V>>> {
+fn pieces<V: Value>(parts: Vec<PartChanges<'_, V>>, least: usize) -> Vec<Vec<PartChanges<'_, V>>> {
     let mut pieces = Vec::new();
     let mut piece = Vec::new();
     let mut changes = 0;
