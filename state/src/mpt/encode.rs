@@ -29,23 +29,30 @@ pub(super) fn encode_leaf<V: Value>(key: &B256, depth: usize, value: &V, out: &m
     string(value, out);
 }
 
+/// The longest RLP of a branch: a header of three bytes, sixteen hashes and an empty value.
+const MAX_BRANCH: usize = 3 + 16 * 33 + 1;
+
 /// Appends a branch, without the path that leads to it.
 pub(super) fn encode_branch(branch: BranchRef<'_>, out: &mut Vec<u8>) {
-    let count = branch.head.count();
-    let references = &branch.references[..count];
-    if branch.head.inline == 0 {
-        list_header(17 - count + 33 * count, out);
-        let mut references = references.iter();
-        for nibble in 0..16 {
-            match branch.head.has(nibble) {
-                true => references.next().into_iter().for_each(|hash| hashed(hash, out)),
-                false => out.push(0x80),
-            }
-        }
-        out.push(0x80);
-    } else {
-        encode_mixed_branch(branch, out);
+    if branch.head.inline != 0 {
+        return encode_mixed_branch(branch, out);
     }
+    let count = branch.head.count();
+    list_header(17 - count + 33 * count, out);
+    // Empty places are there already; hashes are put between them.
+    let mut items = [0x80; MAX_BRANCH];
+    let mut end = 0;
+    let (mut mask, mut next) = (branch.head.mask, 0);
+    for hash in &branch.references[..count] {
+        let nibble = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        end += nibble - next;
+        next = nibble + 1;
+        items[end] = 0xa0;
+        items[end + 1..end + 33].copy_from_slice(hash.as_slice());
+        end += 33;
+    }
+    out.extend_from_slice(&items[..end + 17 - next]);
 }
 
 /// A branch some of whose children are inlined, which is rare.
