@@ -126,7 +126,9 @@ impl Checks {
     /// Checks the header's state root against that after each kind of execution.
     pub fn check_state_roots(&mut self, header: &Header, roots: &[(&'static str, B256)]) {
         const WHAT: &str = "state_root";
-        self.checked.push(WHAT);
+        if !self.checked.contains(&WHAT) {
+            self.checked.push(WHAT);
+        }
         let wrong = roots.iter().filter(|(_, root)| *root != header.state_root);
         self.mismatches.extend(wrong.map(|(execution, root)| Mismatch {
             what: WHAT,

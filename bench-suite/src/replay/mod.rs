@@ -15,6 +15,7 @@ mod scaling;
 pub(crate) mod stats;
 mod summary;
 mod table;
+mod whole;
 
 use std::{
     io::{self, Write},

@@ -21,6 +21,11 @@ impl RootCheck {
         Self { witness, workers }
     }
 
+    /// The state before the block.
+    pub(super) const fn witness(&self) -> &Arc<WitnessState> {
+        &self.witness
+    }
+
     /// The root after a block that gave an output, where the header names one.
     ///
     /// Some witnesses lack the sibling of a node that the block takes out, because who made them

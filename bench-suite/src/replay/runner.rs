@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use alloy_consensus::{Block, TxEnvelope};
 use alloy_hardforks::EthereumHardforks;
 use pleach_engine::{
     BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
@@ -20,6 +21,7 @@ use super::{
     roots::RootCheck,
     scaling,
     stats::{median, median_count, milliseconds, timed},
+    whole::{self, Crew, WholeBlock},
 };
 use crate::input::{BlockInput, InputState};
 
@@ -31,6 +33,7 @@ pub(super) struct Runner {
     trie_workers: TrieWorkers,
     options: ExecuteOptions,
     mode: Mode,
+    whole: bool,
     repeat: usize,
 }
 
@@ -47,13 +50,15 @@ struct Subject {
 
 /// Why a block was given up.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub(super) enum Stop {
     #[error(transparent)]
     Block(#[from] BlockError),
     #[error(transparent)]
     Execute(#[from] ExecuteError),
     #[error("the state root could not be computed: {0}")]
     Root(#[from] TrieError),
+    #[error("threads could not be started: {0}")]
+    Threads(#[from] io::Error),
 }
 
 /// The times and counts of the timed runs.
@@ -80,6 +85,7 @@ impl Runner {
                 ..ExecuteOptions::default()
             },
             mode: args.mode,
+            whole: args.whole,
             repeat: args.repeat,
         })
     }
@@ -110,6 +116,7 @@ impl Runner {
     ) -> Result<u64, Stop> {
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
+        let signed = self.whole.then(|| block.clone());
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
         measured.recover_ms = Some(milliseconds(time));
         let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
@@ -123,7 +130,37 @@ impl Runner {
             let scaling = scaling::measure(chain, block, prestate, threads, serial_ms)?;
             measured.machine_scaling = Some(scaling);
         }
+        if let Some(signed) = signed {
+            self.time_whole(&subject, &signed, homestead, checks, measured)?;
+        }
         Ok(output.gas_used)
+    }
+
+    /// Times the whole block, if there is a witness to compute roots from.
+    fn time_whole(
+        &self,
+        subject: &Subject,
+        signed: &Block<TxEnvelope>,
+        homestead: bool,
+        checks: &mut Checks,
+        measured: &mut Measured,
+    ) -> Result<(), Stop> {
+        let Some(roots) = &subject.roots else { return Ok(()) };
+        let Subject { chain, prestate, .. } = subject;
+        let witness = roots.witness();
+        let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
+        let crew = Crew {
+            engine: &self.engine,
+            accelerator: &self.accelerator,
+            workers: &self.trie_workers,
+            options: self.options,
+        };
+        let whole = whole::measure(&block, &crew, self.repeat)?;
+        checks.check_state_roots(subject.block.header(), &whole.roots);
+        measured.root_ms = whole.root_ms;
+        measured.whole_ms = whole.parallel_ms;
+        measured.whole_serial_ms = whole.serial_ms;
+        Ok(())
     }
 
     /// Brings the prestate flat into memory, which for a witness takes one serial run that writes

@@ -12,6 +12,7 @@
 //! | `part`, `reveal`, `update`, `hash` | one arena's trie: read, revealed, changed, hashed |
 //! | `trie`, `workers` | a trie in one part or sixteen; the threads that share parts |
 //! | `changes`, `state_trie` | what a block changes; accounts and storages together |
+//! | `root_task` | tries revealed while a block still runs |
 //! | `source`, `keccak`, `error` | the seams: where nodes come from, who hashes, what goes wrong |
 
 mod arena;
@@ -25,6 +26,7 @@ mod key;
 mod node;
 mod part;
 mod reveal;
+mod root_task;
 mod source;
 mod state_trie;
 mod trie;
@@ -40,6 +42,7 @@ pub use changes::{AccountChange, AccountFields, StateChanges};
 pub use error::{NamedNode, TrieError};
 pub use keccak::{KeccakBatch, KeccakStats, keccak_one_by_one};
 pub use reveal::Siblings;
+pub use root_task::{RootHints, RootTask, TouchedKey};
 pub use source::{NoNodes, NodePlace, NodeSource, SourceError};
 pub use state_trie::StateTrie;
 pub use workers::TrieWorkers;

@@ -113,6 +113,28 @@ impl StateTrie {
         Ok(self.accounts.get(hashed_address, cx)?.copied())
     }
 
+    /// Reveals the way to an account, and to one of its slots if one is given, without changing
+    /// anything.
+    ///
+    /// # Errors
+    /// If a node on the way is missing or corrupt.
+    pub fn reveal(
+        &mut self,
+        hashed_address: &B256,
+        hashed_slot: Option<&B256>,
+        source: &dyn NodeSource,
+    ) -> Result<(), TrieError> {
+        let account = self.account(hashed_address, source)?;
+        let (Some(account), Some(slot)) = (account, hashed_slot) else { return Ok(()) };
+        if account.storage_root == EMPTY_ROOT_HASH {
+            return Ok(());
+        }
+        let cx = Reading { source, owner: Some(hashed_address), siblings: self.siblings };
+        let storage = self.storages.entry(*hashed_address);
+        let storage = storage.or_insert_with(|| Trie::hidden(account.storage_root));
+        storage.get(slot, cx).map(drop)
+    }
+
     /// Applies changes and returns the root of the state after them.
     ///
     /// # Errors

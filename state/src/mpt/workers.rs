@@ -90,18 +90,26 @@ impl TrieWorkers {
         Hashing { keccak: self.keccak, count: &self.count }
     }
 
-    /// Keccak-256 of each message, in order.
-    pub(super) fn hash_all(&self, messages: &[&[u8]]) -> Vec<B256> {
+    /// Keccak-256 of each message, in order, on the calling thread.
+    pub(super) fn hash_here(&self, messages: &[&[u8]]) -> Vec<B256> {
         let mut hashes = vec![B256::ZERO; messages.len()];
         self.count.add(messages);
-        match &self.pool {
-            Some(pool) if messages.len() > 2 * MIN_PIECE => pool.install(|| {
-                let size = messages.len().div_ceil(pool.current_num_threads()).max(MIN_PIECE);
-                let pieces = messages.par_chunks(size).zip(hashes.par_chunks_mut(size));
-                pieces.for_each(|(messages, hashes)| (self.keccak)(messages, hashes));
-            }),
-            _ => (self.keccak)(messages, &mut hashes),
-        }
+        (self.keccak)(messages, &mut hashes);
+        hashes
+    }
+
+    /// Keccak-256 of each message, in order, on all threads.
+    pub(super) fn hash_all(&self, messages: &[&[u8]]) -> Vec<B256> {
+        let Some(pool) = self.pool.as_ref().filter(|_| messages.len() > 2 * MIN_PIECE) else {
+            return self.hash_here(messages);
+        };
+        let mut hashes = vec![B256::ZERO; messages.len()];
+        self.count.add(messages);
+        pool.install(|| {
+            let size = messages.len().div_ceil(pool.current_num_threads()).max(MIN_PIECE);
+            let pieces = messages.par_chunks(size).zip(hashes.par_chunks_mut(size));
+            pieces.for_each(|(messages, hashes)| (self.keccak)(messages, hashes));
+        });
         hashes
     }
 

@@ -1,7 +1,7 @@
 //! ethrex-trie behind a pipe: changes in, the root and the time it took out.
 //!
-//! A request is the number of accounts (`u32`), and for each: 32 bytes of hashed address; a byte, of
-//! which bit 0 says that the account exists and bit 1 that its storage is wiped; nonce (`u64`),
+//! A request is the number of accounts (`u32`), and for each: 32 bytes of hashed address; a byte,
+//! of which bit 0 says that the account exists and bit 1 that its storage is wiped; nonce (`u64`),
 //! balance (32 bytes, big-endian) and code hash; the number of slots (`u32`), and for each its 32
 //! bytes of hashed number and 32 of value, big-endian. The answer is 32 bytes of root and the
 //! nanoseconds (`u64`). Integers are little-endian. Reading a request is not timed.
