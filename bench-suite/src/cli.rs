@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    bench::{self, BenchArgs},
     conformance::{
         blocktest::{self, BlocktestArgs},
         statetest::{self, StatetestArgs},
@@ -34,6 +35,8 @@ enum Command {
     Statetest(StatetestArgs),
     /// Run Ethereum blockchain tests, each block serially and through the parallel path.
     Blocktest(BlocktestArgs),
+    /// Time parts of Pleach next to other implementations of the same.
+    Bench(BenchArgs),
 }
 
 /// Parses the process's arguments and does what they ask for.
@@ -43,5 +46,6 @@ pub fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Statetest(args) => statetest::run(&args),
         Command::Blocktest(args) => blocktest::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! The library behind the `pleach` command: inputs, workloads, runners and reports.
 
+pub mod bench;
 pub mod cli;
 pub mod conformance;
 pub mod input;
