@@ -24,6 +24,7 @@
 //! other, and whatever it cannot decide goes through [`recover_one`], its twin.
 
 mod accelerator;
+pub mod gpu;
 mod keccak;
 mod recovery;
 

@@ -1,0 +1,336 @@
+//! An opened device: its queue, and the kernels built for it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    GpuAdapter, GpuError,
+    cache::PipelineStore,
+    emit::word::{Big, LimbForm},
+    host::SECP256K1,
+    kernel::{Stage, keccak, recover},
+};
+
+/// How a device is opened.
+#[derive(Debug, Clone)]
+pub struct GpuOptions {
+    /// The limb form; the adapter's best one if not given.
+    pub form: Option<LimbForm>,
+    /// Where compiled kernels are kept between runs; nowhere if not given.
+    pub cache_directory: Option<PathBuf>,
+    /// How long a batch may take before the device counts as hung.
+    pub deadline: Duration,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        Self { form: None, cache_directory: None, deadline: Duration::from_secs(10) }
+    }
+}
+
+/// One step of the warm-up, which can take tens of seconds on a cold driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WarmUp {
+    /// The kernel that was built.
+    pub kernel: &'static str,
+    /// Kernels built so far.
+    pub done: usize,
+    /// Kernels in all.
+    pub total: usize,
+    /// Time that this one took.
+    pub took: Duration,
+}
+
+/// One kernel, ready to be dispatched.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) stage: Stage,
+    pub(crate) pipeline: wgpu::ComputePipeline,
+}
+
+/// A device with its kernels.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(crate) name: String,
+    pub(crate) form: LimbForm,
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) deadline: Duration,
+    pub(crate) recover_layout: wgpu::BindGroupLayout,
+    pub(crate) recover_kernels: Vec<Kernel>,
+    pub(crate) keccak_layout: wgpu::BindGroupLayout,
+    pub(crate) keccak_kernel: Kernel,
+    pub(crate) comb: wgpu::Buffer,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What the driver reported since it was last asked.
+#[derive(Debug, Clone)]
+enum Fault {
+    OutOfMemory,
+    Lost(String),
+}
+
+impl Gpu {
+    /// Opens the adapter and builds all kernels, telling `progress` of each.
+    ///
+    /// # Errors
+    /// [`GpuError::Refused`] or [`GpuError::Kernel`] if the driver will not.
+    pub fn open(
+        adapter: &GpuAdapter,
+        options: &GpuOptions,
+        progress: &mut dyn FnMut(WarmUp),
+    ) -> Result<Self, GpuError> {
+        let name = adapter.name().to_owned();
+        let form = options.form.unwrap_or_else(|| adapter.best_form());
+        let (device, queue) = open_device(adapter, form)?;
+        let fault = watch(&device);
+        let store = PipelineStore::open(&device, adapter, options.cache_directory.as_deref());
+        let recover_layout = layout(&device, &RECOVER_BINDINGS);
+        let keccak_layout = layout(&device, &KECCAK_BINDINGS);
+        let mut builder = Builder { name: &name, device: &device, store: &store, done: 0, progress };
+        let mut recover_kernels = Vec::new();
+        for stage in recover::STAGES {
+            let text = recover::module(form, &stage);
+            recover_kernels.push(builder.build(stage, &text, &recover_layout, &fault)?);
+        }
+        let text = keccak::module(form);
+        let keccak_kernel = builder.build(keccak::STAGE, &text, &keccak_layout, &fault)?;
+        store.save();
+        let comb = comb_buffer(&device, &queue, form);
+        let gpu = Self {
+            name,
+            form,
+            device,
+            queue,
+            deadline: options.deadline,
+            recover_layout,
+            recover_kernels,
+            keccak_layout,
+            keccak_kernel,
+            comb,
+            fault,
+        };
+        gpu.check(0)?;
+        Ok(gpu)
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The limb form that its kernels use.
+    pub fn form(&self) -> LimbForm {
+        self.form
+    }
+
+    /// The longest that a batch may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// An error if the driver has reported one since the last call.
+    pub(crate) fn check(&self, batch: usize) -> Result<(), GpuError> {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fault {
+            None => Ok(()),
+            Some(Fault::OutOfMemory) => {
+                Err(GpuError::OutOfMemory { adapter: self.name.clone(), batch })
+            }
+            Some(Fault::Lost(reason)) => {
+                Err(GpuError::Lost { adapter: self.name.clone(), reason })
+            }
+        }
+    }
+
+    pub(crate) fn lost(&self, reason: impl ToString) -> GpuError {
+        GpuError::Lost { adapter: self.name.clone(), reason: reason.to_string() }
+    }
+
+    /// Waits for everything that was submitted.
+    pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+        let poll = wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: Some(self.deadline),
+        };
+        match self.device.poll(poll) {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => {
+                Err(GpuError::Timeout { adapter: self.name.clone(), deadline: self.deadline })
+            }
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    /// The most bytes that one buffer of a batch may have.
+    pub(crate) fn buffer_limit(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+}
+
+fn open_device(
+    adapter: &GpuAdapter,
+    form: LimbForm,
+) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
+    let mut features = wgpu::Features::PIPELINE_CACHE & adapter.inner.features();
+    if form == LimbForm::Wide {
+        features |= wgpu::Features::SHADER_INT64;
+    }
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("pleach"),
+        required_features: features,
+        required_limits: adapter.inner.limits(),
+        memory_hints: wgpu::MemoryHints::Performance,
+        ..Default::default()
+    };
+    pollster::block_on(adapter.inner.request_device(&descriptor)).map_err(|error| {
+        GpuError::Refused { adapter: adapter.name().to_owned(), reason: error.to_string() }
+    })
+}
+
+/// Keeps what the driver reports outside of calls.
+fn watch(device: &wgpu::Device) -> Arc<Mutex<Option<Fault>>> {
+    let fault = Arc::new(Mutex::new(None));
+    let set = |fault: &Mutex<Option<Fault>>, what| {
+        fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    };
+    let errors = Arc::clone(&fault);
+    device.on_uncaptured_error(Arc::new(move |error| {
+        let what = match error {
+            wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory,
+            other => Fault::Lost(other.to_string()),
+        };
+        set(&errors, what);
+    }));
+    let losses = Arc::clone(&fault);
+    device.set_device_lost_callback(move |reason, message| {
+        // Dropping the device is no fault.
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            set(&losses, Fault::Lost(message));
+        }
+    });
+    fault
+}
+
+/// The kinds of the bindings, by number.
+#[derive(Debug, Clone, Copy)]
+enum Binding {
+    Uniform,
+    Read,
+    Write,
+}
+
+const RECOVER_BINDINGS: [Binding; 7] = [
+    Binding::Uniform,
+    Binding::Read,
+    Binding::Write,
+    Binding::Write,
+    Binding::Write,
+    Binding::Read,
+    Binding::Write,
+];
+const KECCAK_BINDINGS: [Binding; 4] =
+    [Binding::Uniform, Binding::Read, Binding::Read, Binding::Write];
+
+fn layout(device: &wgpu::Device, bindings: &[Binding]) -> wgpu::BindGroupLayout {
+    let entry = |(index, binding): (usize, &Binding)| wgpu::BindGroupLayoutEntry {
+        binding: index as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: match binding {
+                Binding::Uniform => wgpu::BufferBindingType::Uniform,
+                Binding::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                Binding::Write => wgpu::BufferBindingType::Storage { read_only: false },
+            },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    let entries: Vec<_> = bindings.iter().enumerate().map(entry).collect();
+    let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+    device.create_bind_group_layout(&descriptor)
+}
+
+/// Builds kernels one after the other.
+struct Builder<'a> {
+    name: &'a str,
+    device: &'a wgpu::Device,
+    store: &'a PipelineStore,
+    done: usize,
+    progress: &'a mut dyn FnMut(WarmUp),
+}
+
+impl Builder<'_> {
+    fn build(
+        &mut self,
+        stage: Stage,
+        text: &str,
+        layout: &wgpu::BindGroupLayout,
+        fault: &Mutex<Option<Fault>>,
+    ) -> Result<Kernel, GpuError> {
+        let start = Instant::now();
+        let module = trusted_module(self.device, stage.name, text);
+        let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(stage.name),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(stage.name),
+            compilation_options: Default::default(),
+            cache: self.store.cache(),
+        });
+        if let Some(fault) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(GpuError::Kernel {
+                adapter: self.name.to_owned(),
+                kernel: stage.name.to_owned(),
+                reason: format!("{fault:?}"),
+            });
+        }
+        self.done += 1;
+        let total = recover::STAGES.len() + 1;
+        let took = start.elapsed();
+        (self.progress)(WarmUp { kernel: stage.name, done: self.done, total, took });
+        Ok(Kernel { stage, pipeline })
+    }
+}
+
+/// Compiles without bounds checks and loop counters, which the generated texts do not need.
+fn trusted_module(device: &wgpu::Device, name: &str, text: &str) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(name),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    };
+    #[expect(unsafe_code, reason = "bounds checks and bounded loops cost a third of the speed")]
+    // SAFETY: every kernel returns at once for an index at or past the count, all buffers are made
+    // for at least that count, digits that index a table are masked to its size, and every loop
+    // counts up to a constant or to a length that the host wrote.
+    unsafe {
+        device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+    }
+}
+
+/// The comb's table, x and y of each entry in limbs.
+fn comb_buffer(device: &wgpu::Device, queue: &wgpu::Queue, form: LimbForm) -> wgpu::Buffer {
+    let points = SECP256K1.comb(recover::COMB_BITS, recover::COMB_WINDOWS, recover::COMB_ENTRIES);
+    let limbs = |number: alloy_primitives::U256| form.split(&Big::from(number), form.count());
+    let words = points.iter().flat_map(|point| [limbs(point.x), limbs(point.y)]).flatten();
+    let bytes: Vec<u8> = words.flat_map(|limb| (limb as u32).to_le_bytes()).collect();
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("comb"),
+        size: bytes.len() as u64,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    queue.write_buffer(&buffer, 0, &bytes);
+    buffer
+}

@@ -1,0 +1,63 @@
+//! Requests and answers as the kernels see them.
+
+use alloy_primitives::{Address, B256, U256};
+
+use super::kernel::recover::{
+    ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID, STATUS_OK,
+};
+use crate::{RecoveryError, RecoveryRequest, recover_one};
+
+/// The signatures of the requests.
+pub(crate) fn request_words(requests: &[RecoveryRequest]) -> Vec<u32> {
+    let mut words = Vec::with_capacity(requests.len() * REQUEST_WORDS as usize);
+    for request in requests {
+        push_number(&mut words, &request.signature.r());
+        push_number(&mut words, &request.signature.s());
+        let odd = if request.signature.v() { FLAG_ODD } else { 0 };
+        let low_s = if request.require_low_s { FLAG_LOW_S } else { 0 };
+        words.push(odd | low_s);
+    }
+    words
+}
+
+/// The message hashes of the requests.
+pub(crate) fn digest_words(requests: &[RecoveryRequest]) -> Vec<u32> {
+    let words = |request: &RecoveryRequest| hash_words(&request.message_hash);
+    requests.iter().flat_map(words).collect()
+}
+
+/// What the answers say; the CPU decides those that the device could not.
+pub(crate) fn answers(
+    requests: &[RecoveryRequest],
+    words: &[u32],
+) -> Vec<Result<Address, RecoveryError>> {
+    let answers = words.chunks_exact(ANSWER_WORDS as usize);
+    requests.iter().zip(answers).map(|(request, words)| answer(request, words)).collect()
+}
+
+fn answer(request: &RecoveryRequest, words: &[u32]) -> Result<Address, RecoveryError> {
+    match words[0] {
+        STATUS_OK => {
+            let mut address = [0; 20];
+            for (bytes, word) in address.chunks_exact_mut(4).zip(&words[1..]) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+            Ok(address.into())
+        }
+        STATUS_INVALID => Err(RecoveryError::Invalid),
+        STATUS_HIGH_S => Err(RecoveryError::HighS),
+        _ => recover_one(request),
+    }
+}
+
+fn push_number(words: &mut Vec<u32>, number: &U256) {
+    let limbs = number.as_limbs();
+    words.extend(limbs.iter().flat_map(|limb| [*limb as u32, (limb >> 32) as u32]));
+}
+
+fn hash_words(hash: &B256) -> [u32; 8] {
+    let word = |i: usize| {
+        u32::from_le_bytes([hash[4 * i], hash[4 * i + 1], hash[4 * i + 2], hash[4 * i + 3]])
+    };
+    std::array::from_fn(word)
+}
