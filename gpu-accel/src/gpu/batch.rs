@@ -21,8 +21,8 @@ pub(crate) struct RecoverSlot {
 
 /// A buffer that kernels write, and the one that the host reads it through.
 #[derive(Debug)]
-struct Readback {
-    device: wgpu::Buffer,
+pub(crate) struct Readback {
+    pub(crate) device: wgpu::Buffer,
     host: wgpu::Buffer,
 }
 
@@ -115,7 +115,7 @@ impl Gpu {
         self.buffer(bytes, usage | wgpu::BufferUsages::COPY_DST)
     }
 
-    fn readback(&self, bytes: u64) -> Readback {
+    pub(crate) fn readback(&self, bytes: u64) -> Readback {
         let (storage, source) = (wgpu::BufferUsages::STORAGE, wgpu::BufferUsages::COPY_SRC);
         Readback {
             device: self.buffer(bytes, storage | source),
@@ -132,7 +132,7 @@ impl Gpu {
         })
     }
 
-    fn group(&self, layout: &wgpu::BindGroupLayout, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub(crate) fn group(&self, layout: &wgpu::BindGroupLayout, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
@@ -145,12 +145,11 @@ impl Gpu {
         self.device.create_bind_group(&descriptor)
     }
 
-    fn write(&self, buffer: &wgpu::Buffer, words: &[u32]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.queue.write_buffer(buffer, 0, &bytes);
+    pub(crate) fn write(&self, buffer: &wgpu::Buffer, words: &[u32]) {
+        self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words));
     }
 
-    fn dispatch(
+    pub(crate) fn dispatch(
         &self,
         kernel: &Kernel,
         group: &wgpu::BindGroup,
@@ -166,7 +165,7 @@ impl Gpu {
         self.queue.submit([encoder.finish()])
     }
 
-    fn start_readback(&self, readback: &Readback, bytes: u64) -> Pending {
+    pub(crate) fn start_readback(&self, readback: &Readback, bytes: u64) -> Pending {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&readback.device, 0, &readback.host, 0, bytes);
         let submission = self.queue.submit([encoder.finish()]);
@@ -178,7 +177,7 @@ impl Gpu {
         Pending { submission, mapped, bytes }
     }
 
-    fn finish_readback(
+    pub(crate) fn finish_readback(
         &self,
         readback: &Readback,
         pending: Pending,
@@ -191,8 +190,7 @@ impl Gpu {
             .host
             .get_mapped_range(0..pending.bytes)
             .map_err(|error| self.lost(format!("{error:?}")))?;
-        let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let words = view.chunks_exact(4).map(word).collect();
+        let words = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         readback.host.unmap();
         Ok(words)

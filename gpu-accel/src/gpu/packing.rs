@@ -2,8 +2,12 @@
 
 use alloy_primitives::{Address, B256, U256};
 
-use super::kernel::recover::{
-    ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID, STATUS_OK,
+use super::kernel::{
+    keccak::DIGEST_WORDS,
+    recover::{
+        ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID,
+        STATUS_OK,
+    },
 };
 use crate::{RecoveryError, RecoveryRequest, recover_one};
 
@@ -33,6 +37,17 @@ pub(crate) fn answers(
 ) -> Vec<Result<Address, RecoveryError>> {
     let answers = words.chunks_exact(ANSWER_WORDS as usize);
     requests.iter().zip(answers).map(|(request, words)| answer(request, words)).collect()
+}
+
+/// The hashes that a device gave.
+pub(crate) fn hashes(words: &[u32]) -> impl Iterator<Item = B256> {
+    words.chunks_exact(DIGEST_WORDS as usize).map(|words| {
+        let mut hash = [0; 32];
+        for (bytes, word) in hash.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        hash.into()
+    })
 }
 
 fn answer(request: &RecoveryRequest, words: &[u32]) -> Result<Address, RecoveryError> {

@@ -286,8 +286,10 @@ ENTRY(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var j = 0u; j < GROUP; j++) {
         let i = (GROUP - 1u - j) * params.groups + g;
         if (i < params.count) {
-            store_scalars(i, n_mul(inverse, work_load(PREFIX, i)));
+            let own = n_mul(inverse, work_load(PREFIX, i));
+            // First, as storing the scalars may change the status that this depends on.
             inverse = n_mul(inverse, nonzero_r(i));
+            store_scalars(i, own);
         }
     }
 }
