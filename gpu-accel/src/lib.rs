@@ -28,6 +28,6 @@ pub mod gpu;
 mod keccak;
 mod recovery;
 
-pub use accelerator::{Accelerator, AcceleratorError};
+pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
 pub use keccak::KECCAK_INLINE_BLOCKS;
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};

@@ -59,8 +59,7 @@ impl Gpu {
         let table = self.input(per(recover::table_words(self.form)), storage);
         let answers = self.readback(per(recover::ANSWER_WORDS));
         self.check(capacity)?;
-        let buffers =
-            [&params, &requests, &digests, &work, &table, &self.comb, &answers.device];
+        let buffers = [&params, &requests, &digests, &work, &table, &self.comb, &answers.device];
         let group = self.group(&self.recover_layout, &buffers);
         Ok(RecoverSlot { capacity, params, requests, digests, answers, group })
     }
@@ -132,7 +131,11 @@ impl Gpu {
         })
     }
 
-    pub(crate) fn group(&self, layout: &wgpu::BindGroupLayout, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub(crate) fn group(
+        &self,
+        layout: &wgpu::BindGroupLayout,
+        buffers: &[&wgpu::Buffer],
+    ) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()

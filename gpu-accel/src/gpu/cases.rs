@@ -6,8 +6,7 @@ use super::host::{AffinePoint, SECP256K1, inverse};
 use crate::RecoveryRequest;
 
 /// λ, the endomorphism's eigenvalue: λ·(x, y) = (β·x, y).
-const LAMBDA: U256 =
-    uint!(0x5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72_U256);
+const LAMBDA: U256 = uint!(0x5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72_U256);
 
 /// A request that does not refuse a high s.
 fn request(r: U256, s: U256, odd: bool, message: U256) -> RecoveryRequest {
@@ -35,7 +34,16 @@ pub fn crafted_requests() -> Vec<RecoveryRequest> {
 fn ranges() -> Vec<RecoveryRequest> {
     let (n, p, one) = (SECP256K1.order, SECP256K1.prime, U256::from(1));
     let numbers = [
-        U256::ZERO, one, U256::from(2), U256::from(5), n - one, n, n + one, p - one, p, p + one,
+        U256::ZERO,
+        one,
+        U256::from(2),
+        U256::from(5),
+        n - one,
+        n,
+        n + one,
+        p - one,
+        p,
+        p + one,
         U256::MAX,
     ];
     let generator = SECP256K1.generator.x;

@@ -91,7 +91,8 @@ impl Gpu {
         let store = PipelineStore::open(&device, adapter, options.cache_directory.as_deref());
         let recover_layout = layout(&device, &RECOVER_BINDINGS);
         let keccak_layout = layout(&device, &KECCAK_BINDINGS);
-        let mut builder = Builder { name: &name, device: &device, store: &store, done: 0, progress };
+        let mut builder =
+            Builder { name: &name, device: &device, store: &store, done: 0, progress };
         let mut recover_kernels = Vec::new();
         for stage in recover::STAGES {
             let text = recover::module(form, &stage);
@@ -141,9 +142,7 @@ impl Gpu {
             Some(Fault::OutOfMemory) => {
                 Err(GpuError::OutOfMemory { adapter: self.name.clone(), batch })
             }
-            Some(Fault::Lost(reason)) => {
-                Err(GpuError::Lost { adapter: self.name.clone(), reason })
-            }
+            Some(Fault::Lost(reason)) => Err(GpuError::Lost { adapter: self.name.clone(), reason }),
         }
     }
 

@@ -1,24 +1,31 @@
 //! Requests and answers as the kernels see them.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Signature, U256};
 
 use super::kernel::{
     keccak::DIGEST_WORDS,
     recover::{
-        ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID,
-        STATUS_OK,
+        ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID, STATUS_OK,
     },
 };
-use crate::{RecoveryError, RecoveryRequest, recover_one};
+use crate::{RecoveryError, RecoveryRequest};
 
 /// The signatures of the requests.
 pub(crate) fn request_words(requests: &[RecoveryRequest]) -> Vec<u32> {
-    let mut words = Vec::with_capacity(requests.len() * REQUEST_WORDS as usize);
-    for request in requests {
-        push_number(&mut words, &request.signature.r());
-        push_number(&mut words, &request.signature.s());
-        let odd = if request.signature.v() { FLAG_ODD } else { 0 };
-        let low_s = if request.require_low_s { FLAG_LOW_S } else { 0 };
+    let parts = requests.iter().map(|request| (&request.signature, request.require_low_s));
+    signature_words(parts)
+}
+
+/// Signatures, each with whether a high s is refused.
+pub(crate) fn signature_words<'a>(
+    signatures: impl ExactSizeIterator<Item = (&'a Signature, bool)>,
+) -> Vec<u32> {
+    let mut words = Vec::with_capacity(signatures.len() * REQUEST_WORDS as usize);
+    for (signature, require_low_s) in signatures {
+        push_number(&mut words, &signature.r());
+        push_number(&mut words, &signature.s());
+        let odd = if signature.v() { FLAG_ODD } else { 0 };
+        let low_s = if require_low_s { FLAG_LOW_S } else { 0 };
         words.push(odd | low_s);
     }
     words
@@ -30,13 +37,13 @@ pub(crate) fn digest_words(requests: &[RecoveryRequest]) -> Vec<u32> {
     requests.iter().flat_map(words).collect()
 }
 
-/// What the answers say; the CPU decides those that the device could not.
+/// What the answers say; `decide` gives those that the device could not decide.
 pub(crate) fn answers(
-    requests: &[RecoveryRequest],
     words: &[u32],
+    decide: impl Fn(usize) -> Result<Address, RecoveryError>,
 ) -> Vec<Result<Address, RecoveryError>> {
-    let answers = words.chunks_exact(ANSWER_WORDS as usize);
-    requests.iter().zip(answers).map(|(request, words)| answer(request, words)).collect()
+    let answers = words.chunks_exact(ANSWER_WORDS as usize).enumerate();
+    answers.map(|(index, words)| answer(words).unwrap_or_else(|| decide(index))).collect()
 }
 
 /// The hashes that a device gave.
@@ -50,18 +57,18 @@ pub(crate) fn hashes(words: &[u32]) -> impl Iterator<Item = B256> {
     })
 }
 
-fn answer(request: &RecoveryRequest, words: &[u32]) -> Result<Address, RecoveryError> {
+fn answer(words: &[u32]) -> Option<Result<Address, RecoveryError>> {
     match words[0] {
         STATUS_OK => {
             let mut address = [0; 20];
             for (bytes, word) in address.chunks_exact_mut(4).zip(&words[1..]) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
-            Ok(address.into())
+            Some(Ok(address.into()))
         }
-        STATUS_INVALID => Err(RecoveryError::Invalid),
-        STATUS_HIGH_S => Err(RecoveryError::HighS),
-        _ => recover_one(request),
+        STATUS_INVALID => Some(Err(RecoveryError::Invalid)),
+        STATUS_HIGH_S => Some(Err(RecoveryError::HighS)),
+        _ => None,
     }
 }
 

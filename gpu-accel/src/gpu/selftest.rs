@@ -44,18 +44,16 @@ impl Gpu {
     }
 
     /// Recovers in batches and compares each answer with libsecp256k1's.
-    pub(crate) fn compare(
-        &self,
-        requests: &[RecoveryRequest],
-        what: &str,
-    ) -> Result<(), GpuError> {
+    pub(crate) fn compare(&self, requests: &[RecoveryRequest], what: &str) -> Result<(), GpuError> {
         let capacity = requests.len().clamp(1, 2048).min(self.recover_limit());
         let slot = self.recover_slot(capacity)?;
         for (chunk, requests) in requests.chunks(capacity).enumerate() {
             let digests = packing::digest_words(requests);
             let words = packing::request_words(requests);
             let pending = self.start_recover(&slot, &words, Some(&digests));
-            let found = packing::answers(requests, &self.finish_recover(&slot, pending)?);
+            let found = packing::answers(&self.finish_recover(&slot, pending)?, |i| {
+                recover_one(&requests[i])
+            });
             for (index, (request, found)) in requests.iter().zip(&found).enumerate() {
                 let expected = recover_one(request);
                 if expected != *found {
@@ -100,8 +98,11 @@ impl Gpu {
         let recover_slot = self.recover_slot(requests.len())?;
         let words = packing::request_words(&requests);
         let pending = self.start_fused(&slot, &recover_slot, &words, &packed);
-        let found = packing::answers(&requests, &self.finish_recover(&recover_slot, pending)?);
-        let same = requests.iter().zip(&found).all(|(request, found)| recover_one(request) == *found);
+        let found = packing::answers(&self.finish_recover(&recover_slot, pending)?, |i| {
+            recover_one(&requests[i])
+        });
+        let same =
+            requests.iter().zip(&found).all(|(request, found)| recover_one(request) == *found);
         if same { Ok(()) } else { Err(self.wrong("a recovery from messages".to_owned())) }
     }
 

@@ -44,8 +44,7 @@ pub(crate) fn split_function(form: LimbForm) -> String {
     let high = add_scalar(&mut code, &high, &[]);
     // The first vector flips both parities, the second one only that of the second half.
     let odd_low = code.limb(&format!("1u - ({} & 1u)", low[0].text), 1);
-    let odd_high =
-        code.limb(&format!("1u - (({} + {}) & 1u)", high[0].text, odd_low.text), 1);
+    let odd_high = code.limb(&format!("1u - (({} + {}) & 1u)", high[0].text, odd_low.text), 1);
     let low = low_combination(&mut code, length, &[(&low, Big::from(1u8))]);
     let fix = |code: &Code, first: Big, second: Big| {
         let [first, second] = [first, second].map(|vector| form.split(&vector, length));
@@ -63,12 +62,11 @@ pub(crate) fn split_function(form: LimbForm) -> String {
     let mut words = recoded(&mut code, &low_fixed);
     words.extend(recoded(&mut code, &high_fixed));
     code.line(&format!("return Halves({});", words.join(", ")));
-    let members: String =
-        ["p", "q"].iter().flat_map(|half| (0..5).map(move |i| format!("{half}{i}: u32, "))).collect();
-    format!(
-        "struct Halves {{ {members} }}\nfn split_scalar(a: Fe) -> Halves {{\n{}}}\n",
-        code.text
-    )
+    let members: String = ["p", "q"]
+        .iter()
+        .flat_map(|half| (0..5).map(move |i| format!("{half}{i}: u32, ")))
+        .collect();
+    format!("struct Halves {{ {members} }}\nfn split_scalar(a: Fe) -> Halves {{\n{}}}\n", code.text)
 }
 
 type Columns = Vec<Vec<(String, u128)>>;
@@ -86,7 +84,9 @@ fn multiple(code: &mut Code, scalar: &[Word], vector: &Big) -> Vec<Word> {
     }
     let digits = code.carry(&columns, &(Big::from(1u8) << 512));
     let length = 129usize.div_ceil(form.bits());
-    (0..length).map(|i| code.window(&digits, ESTIMATE_BITS + i * form.bits(), form.bits())).collect()
+    (0..length)
+        .map(|i| code.window(&digits, ESTIMATE_BITS + i * form.bits(), form.bits()))
+        .collect()
 }
 
 /// The lowest columns of a sum of products with constants.
@@ -124,8 +124,7 @@ fn joined(code: &mut Code, mut columns: Columns, more: Columns) -> Vec<Word> {
 
 /// (k + 2^132 - 1) / 2 of an odd number, as 5 words.
 fn recoded(code: &mut Code, digits: &[Word]) -> Vec<String> {
-    let mut words: Vec<String> =
-        (0..4).map(|i| code.window(digits, 32 * i + 1, 32).text).collect();
+    let mut words: Vec<String> = (0..4).map(|i| code.window(digits, 32 * i + 1, 32).text).collect();
     let top = code.window(digits, 129, HALF_BITS - 128);
     words.push(format!("{} ^ 8u", top.text));
     words

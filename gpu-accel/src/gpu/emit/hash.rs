@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use super::word::LimbForm;
 
 /// Rotation of each lane (x + 5y).
-const ROTATIONS: [u32; 25] = [
-    0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14,
-];
+const ROTATIONS: [u32; 25] =
+    [0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14];
 
 /// The constant of each round.
 const ROUND_CONSTANTS: [u64; 24] = [
@@ -156,12 +155,12 @@ impl Lanes {
             let parity = |half: &str| format!("{left}{half} ^ {}", self.rotated(&right, 1, half));
             bind(text, format!("d{number}_{x}"), &parity);
         }
-        for lane in 0..25 {
+        for (lane, rotation) in ROTATIONS.into_iter().enumerate() {
             let (x, y) = (lane % 5, lane / 5);
             let mixed = format!("m{number}_{lane}");
             bind(text, mixed.clone(), &|half| format!("a{lane}{half} ^ d{number}_{x}{half}"));
             let to = y + 5 * ((2 * x + 3 * y) % 5);
-            let turned = |half: &str| self.rotated(&mixed, ROTATIONS[lane], half);
+            let turned = |half: &str| self.rotated(&mixed, rotation, half);
             bind(text, format!("b{number}_{to}"), &turned);
         }
         for lane in 0..25 {

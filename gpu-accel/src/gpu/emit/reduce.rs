@@ -137,7 +137,7 @@ impl Field {
             if !twice.is_empty() {
                 terms.push(format!("(({}) << 1u)", twice.join(" + ")));
             }
-            if column % 2 == 0 {
+            if column.is_multiple_of(2) {
                 terms.push(pair(column / 2));
             }
             terms.join(" + ")
@@ -203,7 +203,7 @@ impl Field {
                 columns[index].extend(code.scaled(digit, rest));
                 columns[index + shift / bits].extend(code.scaled(digit, 1 << (shift % bits)));
             }
-            if high * factor >> self.top() == Big::ZERO {
+            if (high * factor) >> self.top() == Big::ZERO {
                 let touched = digits.len() - count + shift / bits;
                 return (self.partial_carry(code, &digits, &columns, touched), value);
             }
@@ -300,14 +300,14 @@ impl Field {
         let factors = self.form.split(&residue, count);
         let mut value = Big::from(quotient.max) * residue;
         let mut columns = Vec::new();
-        for index in 0..count {
+        for (index, factor) in factors.iter().enumerate() {
             let limb = match index + 1 == count {
                 true => kept.clone(),
                 false => Word::limb(format!("a.l{index}"), input.limbs[index]),
             };
             value += Big::from(limb.max) << (index * bits);
             let mut terms = vec![(code.widened(&limb), limb.max)];
-            terms.extend(code.scaled(&quotient, factors[index]));
+            terms.extend(code.scaled(&quotient, *factor));
             columns.push(terms);
         }
         let limbs = code.carry_open(&columns, &value);

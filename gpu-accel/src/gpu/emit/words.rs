@@ -58,13 +58,13 @@ pub(crate) fn below(name: &str, bound: &Big) -> String {
 
 impl Field {
     /// An element read from 8 words.
-    pub(crate) fn from_words_bounds(&self) -> Bounds {
+    pub(crate) fn word_bounds(&self) -> Bounds {
         Bounds::digits(self.form, (Big::from(1u8) << 256) - Big::from(1u8))
     }
 
     /// The functions that texts outside the generator call: all take and give tidy elements.
     pub(crate) fn helpers(&self) -> String {
-        assert!(self.from_words_bounds().within(&self.tidy), "words are tidy");
+        assert!(self.word_bounds().within(&self.tidy), "words are tidy");
         let name = self.name;
         let mut text = self.functions();
         text += &self.binary("sub", |field, code, a, b| field.sub(code, a, b));
@@ -112,7 +112,9 @@ impl Field {
         let name = self.name;
         let step = |(index, step): (usize, &ChainStep)| {
             let ChainStep { from, shift, factor } = step;
-            format!("        case {index}u: {{ return vec3<u32>({from}u, {shift}u, {factor}u); }}\n")
+            format!(
+                "        case {index}u: {{ return vec3<u32>({from}u, {shift}u, {factor}u); }}\n"
+            )
         };
         let steps: String = chain.steps.iter().enumerate().map(step).collect();
         let (count, last_shift) = (chain.steps.len(), chain.last_shift);
@@ -223,7 +225,7 @@ impl Chain {
         if let Some((_, register)) = self.runs.iter().find(|(have, _)| *have == ones) {
             return *register;
         }
-        let (low, high) = if ones % 2 == 0 { (ones / 2, ones / 2) } else { (1, ones - 1) };
+        let (low, high) = if ones.is_multiple_of(2) { (ones / 2, ones / 2) } else { (1, ones - 1) };
         let (from, factor) = (self.run(high), self.run(low));
         let register = self.step(from, low, factor);
         self.runs.push((ones, register));

@@ -186,7 +186,11 @@ fn rows(form: LimbForm) -> String {
 }
 
 fn one(field: &Field) -> String {
-    format!("fn {}_one() -> Fe {{ return {}; }}\n", field.name, field.constant(&Big::from(1u8)).text)
+    format!(
+        "fn {}_one() -> Fe {{ return {}; }}\n",
+        field.name,
+        field.constant(&Big::from(1u8)).text
+    )
 }
 
 fn prepare(field: &Field) -> String {
