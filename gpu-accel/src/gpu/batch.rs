@@ -4,13 +4,13 @@ use std::sync::mpsc;
 
 use super::{
     Gpu, GpuError,
-    device::Kernel,
-    kernel::{keccak, params_words, recover},
+    device::{Kernel, Program},
+    kernel::{keccak, params_words},
 };
 
-/// The buffers of a batch of at most `capacity` signatures, used again and again.
+/// The buffers of a batch of at most `capacity` requests, used again and again.
 #[derive(Debug)]
-pub(crate) struct RecoverSlot {
+pub(crate) struct Slot {
     pub(crate) capacity: usize,
     params: wgpu::Buffer,
     requests: wgpu::Buffer,
@@ -35,77 +35,75 @@ pub(crate) struct Pending {
 }
 
 impl Gpu {
-    /// The most signatures whose buffers the device's limits admit.
-    pub(crate) fn recover_limit(&self) -> usize {
-        let words = recover::table_words(self.form).max(recover::work_words(self.form));
+    /// The most requests whose buffers the device's limits admit.
+    pub(crate) fn limit(&self, program: &Program) -> usize {
+        let scheme = program.scheme;
+        let words = (scheme.table_words)(self.form).max((scheme.work_words)(self.form));
         let most = self.buffer_limit() / (4 * u64::from(words));
         usize::try_from(most).unwrap_or(usize::MAX).min(1 << 20)
     }
 
-    /// Makes the buffers for batches of at most this many signatures.
+    /// Makes the buffers for batches of at most this many requests.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`] if there is no room for them.
-    pub(crate) fn recover_slot(&self, capacity: usize) -> Result<RecoverSlot, GpuError> {
-        if capacity > self.recover_limit() {
+    pub(crate) fn slot(&self, program: &Program, capacity: usize) -> Result<Slot, GpuError> {
+        if capacity > self.limit(program) {
             return Err(GpuError::OutOfMemory { adapter: self.name.clone(), batch: capacity });
         }
+        let scheme = program.scheme;
         let per = |words: u32| 4 * u64::from(words) * capacity as u64;
         let params = self.input(4 * params_words(0, 0).len() as u64, wgpu::BufferUsages::UNIFORM);
         let storage = wgpu::BufferUsages::STORAGE;
-        let requests = self.input(per(recover::REQUEST_WORDS), storage);
+        let requests = self.input(per(scheme.request_words), storage);
         let digests = self.input(per(keccak::DIGEST_WORDS), storage);
-        let work = self.input(per(recover::work_words(self.form)), storage);
-        let table = self.input(per(recover::table_words(self.form)), storage);
-        let answers = self.readback(per(recover::ANSWER_WORDS));
+        let work = self.input(per((scheme.work_words)(self.form)), storage);
+        let table = self.input(per((scheme.table_words)(self.form)), storage);
+        let answers = self.readback(per(scheme.answer_words));
         self.check(capacity)?;
-        let buffers = [&params, &requests, &digests, &work, &table, &self.comb, &answers.device];
-        let group = self.group(&self.recover_layout, &buffers);
-        Ok(RecoverSlot { capacity, params, requests, digests, answers, group })
+        let buffers = [&params, &requests, &digests, &work, &table, &program.comb, &answers.device];
+        let group = self.group(&self.scheme_layout, &buffers);
+        Ok(Slot { capacity, params, requests, digests, answers, group })
     }
 
     /// Sends the requests and, where there are any, the digests; starts all stages and the way
     /// back. Each stage is a submission of its own, so that none holds the device for long.
-    pub(crate) fn start_recover(
+    pub(crate) fn start(
         &self,
-        slot: &RecoverSlot,
+        program: &Program,
+        slot: &Slot,
         requests: &[u32],
         digests: Option<&[u32]>,
     ) -> Pending {
-        let count = requests.len() / recover::REQUEST_WORDS as usize;
+        let scheme = program.scheme;
+        let count = requests.len() / scheme.request_words as usize;
         assert!(count <= slot.capacity, "a batch of {count} in a slot of {}", slot.capacity);
         self.write(&slot.requests, requests);
         if let Some(digests) = digests {
             self.write(&slot.digests, digests);
         }
-        self.dispatch_recover(slot, count);
-        let bytes = (4 * recover::ANSWER_WORDS as usize * count) as u64;
+        self.dispatch_all(program, slot, count);
+        let bytes = (4 * scheme.answer_words as usize * count) as u64;
         self.start_readback(&slot.answers, bytes)
     }
 
     /// Starts all stages over what the slot holds; gives the last submission.
-    pub(crate) fn dispatch_recover(
+    pub(crate) fn dispatch_all(
         &self,
-        slot: &RecoverSlot,
+        program: &Program,
+        slot: &Slot,
         count: usize,
     ) -> wgpu::SubmissionIndex {
         self.write(&slot.params, &params_words(count as u32, slot.capacity as u32));
-        let mut last = None;
-        for kernel in &self.recover_kernels {
-            last = Some(self.dispatch(kernel, &slot.group, count as u32));
-        }
-        last.expect("there are stages")
+        let dispatch = |kernel| self.dispatch(kernel, &slot.group, count as u32);
+        program.kernels.iter().map(dispatch).reduce(|_, last| last).expect("a scheme has stages")
     }
 
-    /// The answers of a batch: a status and an address each.
+    /// The answers of a batch.
     ///
     /// # Errors
     /// [`GpuError::Timeout`] or [`GpuError::Lost`].
-    pub(crate) fn finish_recover(
-        &self,
-        slot: &RecoverSlot,
-        pending: Pending,
-    ) -> Result<Vec<u32>, GpuError> {
+    pub(crate) fn finish(&self, slot: &Slot, pending: Pending) -> Result<Vec<u32>, GpuError> {
         self.finish_readback(&slot.answers, pending)
     }
 

@@ -57,7 +57,7 @@ impl Gpu {
     pub fn calibrate(&self, cpu_per_second: f64) -> Result<Calibration, GpuError> {
         let mut curve: Vec<Sample> = Vec::new();
         let mut batch = 64;
-        while batch <= self.recover_limit() {
+        while batch <= self.limit(&self.recover) {
             match self.sample(batch, 3) {
                 Ok(sample) => curve.push(sample),
                 // Smaller batches have worked.
@@ -77,24 +77,23 @@ impl Gpu {
     /// # Errors
     /// The device's faults.
     pub fn sample(&self, batch: usize, rounds: usize) -> Result<Sample, GpuError> {
-        let slot = self.recover_slot(batch)?;
+        let slot = self.slot(&self.recover, batch)?;
         let requests = random_requests(batch, batch as u64);
         let mut sample = Sample { batch, end_to_end: Duration::MAX, kernels: Duration::MAX };
         for _ in 0..rounds.max(1) {
             let start = Instant::now();
             let (words, digests) =
                 (packing::request_words(&requests), packing::digest_words(&requests));
-            let pending = self.start_recover(&slot, &words, Some(&digests));
-            let answers = packing::answers(&self.finish_recover(&slot, pending)?, |i| {
-                recover_one(&requests[i])
-            });
+            let pending = self.start(&self.recover, &slot, &words, Some(&digests));
+            let answers =
+                packing::answers(&self.finish(&slot, pending)?, |i| recover_one(&requests[i]));
             sample.end_to_end = sample.end_to_end.min(start.elapsed());
             let last = requests.last().map(recover_one);
             if answers.last().copied() != last {
                 return Err(self.wrong("the last of a measured batch".to_owned()));
             }
             let start = Instant::now();
-            self.wait(self.dispatch_recover(&slot, batch))?;
+            self.wait(self.dispatch_all(&self.recover, &slot, batch))?;
             sample.kernels = sample.kernels.min(start.elapsed());
         }
         Ok(sample)

@@ -9,9 +9,8 @@ use std::{
 use super::{
     GpuAdapter, GpuError,
     cache::PipelineStore,
-    emit::word::{Big, LimbForm},
-    host::SECP256K1,
-    kernel::{Stage, keccak, recover},
+    emit::word::LimbForm,
+    kernel::{Scheme, Stage, keccak, recover},
 };
 
 /// How a device is opened.
@@ -51,6 +50,14 @@ pub(crate) struct Kernel {
     pub(crate) pipeline: wgpu::ComputePipeline,
 }
 
+/// A scheme's kernels on one device.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) scheme: &'static Scheme,
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) comb: wgpu::Buffer,
+}
+
 /// A device with its kernels.
 #[derive(Debug)]
 pub struct Gpu {
@@ -59,11 +66,11 @@ pub struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) deadline: Duration,
-    pub(crate) recover_layout: wgpu::BindGroupLayout,
-    pub(crate) recover_kernels: Vec<Kernel>,
+    pub(crate) scheme_layout: wgpu::BindGroupLayout,
+    pub(crate) recover: Program,
     pub(crate) keccak_layout: wgpu::BindGroupLayout,
     pub(crate) keccak_kernel: Kernel,
-    pub(crate) comb: wgpu::Buffer,
+    store: PipelineStore,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -89,34 +96,64 @@ impl Gpu {
         let (device, queue) = open_device(adapter, form)?;
         let fault = watch(&device);
         let store = PipelineStore::open(&device, adapter, options.cache_directory.as_deref());
-        let recover_layout = layout(&device, &RECOVER_BINDINGS);
+        let scheme_layout = layout(&device, &SCHEME_BINDINGS);
         let keccak_layout = layout(&device, &KECCAK_BINDINGS);
-        let mut builder =
-            Builder { name: &name, device: &device, store: &store, done: 0, progress };
-        let mut recover_kernels = Vec::new();
-        for stage in recover::STAGES {
-            let text = recover::module(form, &stage);
-            recover_kernels.push(builder.build(stage, &text, &recover_layout, &fault)?);
-        }
+        let mut builder = Builder {
+            name: &name,
+            form,
+            device: &device,
+            queue: &queue,
+            store: &store,
+            fault: &fault,
+            done: 0,
+            total: recover::SCHEME.stages.len() + 1,
+            progress,
+        };
+        let recover = builder.program(&recover::SCHEME, &scheme_layout)?;
         let text = keccak::module(form);
-        let keccak_kernel = builder.build(keccak::STAGE, &text, &keccak_layout, &fault)?;
+        let keccak_kernel = builder.build(keccak::STAGE, &text, &keccak_layout)?;
         store.save();
-        let comb = comb_buffer(&device, &queue, form);
+        let deadline = options.deadline;
         let gpu = Self {
             name,
             form,
             device,
             queue,
-            deadline: options.deadline,
-            recover_layout,
-            recover_kernels,
+            deadline,
+            scheme_layout,
+            recover,
             keccak_layout,
             keccak_kernel,
-            comb,
+            store,
             fault,
         };
         gpu.check(0)?;
         Ok(gpu)
+    }
+
+    /// Builds the kernels of a further scheme, telling `progress` of each.
+    ///
+    /// # Errors
+    /// [`GpuError::Kernel`] if the driver will not.
+    pub(crate) fn program(
+        &self,
+        scheme: &'static Scheme,
+        progress: &mut dyn FnMut(WarmUp),
+    ) -> Result<Program, GpuError> {
+        let mut builder = Builder {
+            name: &self.name,
+            form: self.form,
+            device: &self.device,
+            queue: &self.queue,
+            store: &self.store,
+            fault: &self.fault,
+            done: 0,
+            total: scheme.stages.len(),
+            progress,
+        };
+        let program = builder.program(scheme, &self.scheme_layout)?;
+        self.store.save();
+        Ok(program)
     }
 
     /// The adapter's name.
@@ -224,7 +261,7 @@ enum Binding {
     Write,
 }
 
-const RECOVER_BINDINGS: [Binding; 7] = [
+const SCHEME_BINDINGS: [Binding; 7] = [
     Binding::Uniform,
     Binding::Read,
     Binding::Write,
@@ -259,19 +296,44 @@ fn layout(device: &wgpu::Device, bindings: &[Binding]) -> wgpu::BindGroupLayout 
 /// Builds kernels one after the other.
 struct Builder<'a> {
     name: &'a str,
+    form: LimbForm,
     device: &'a wgpu::Device,
+    queue: &'a wgpu::Queue,
     store: &'a PipelineStore,
+    fault: &'a Mutex<Option<Fault>>,
     done: usize,
+    total: usize,
     progress: &'a mut dyn FnMut(WarmUp),
 }
 
 impl Builder<'_> {
+    /// All kernels of a scheme, and its comb.
+    fn program(
+        &mut self,
+        scheme: &'static Scheme,
+        layout: &wgpu::BindGroupLayout,
+    ) -> Result<Program, GpuError> {
+        let mut kernels = Vec::new();
+        for stage in scheme.stages {
+            let text = (scheme.module)(self.form, stage);
+            kernels.push(self.build(*stage, &text, layout)?);
+        }
+        let words = scheme.comb_words(self.form);
+        let comb = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("comb"),
+            size: 4 * words.len() as u64,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.queue.write_buffer(&comb, 0, bytemuck::cast_slice(&words));
+        Ok(Program { scheme, kernels, comb })
+    }
+
     fn build(
         &mut self,
         stage: Stage,
         text: &str,
         layout: &wgpu::BindGroupLayout,
-        fault: &Mutex<Option<Fault>>,
     ) -> Result<Kernel, GpuError> {
         let start = Instant::now();
         let module = trusted_module(self.device, stage.name, text);
@@ -288,7 +350,7 @@ impl Builder<'_> {
             compilation_options: Default::default(),
             cache: self.store.cache(),
         });
-        if let Some(fault) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(GpuError::Kernel {
                 adapter: self.name.to_owned(),
                 kernel: stage.name.to_owned(),
@@ -296,9 +358,8 @@ impl Builder<'_> {
             });
         }
         self.done += 1;
-        let total = recover::STAGES.len() + 1;
-        let took = start.elapsed();
-        (self.progress)(WarmUp { kernel: stage.name, done: self.done, total, took });
+        let (done, total, took) = (self.done, self.total, start.elapsed());
+        (self.progress)(WarmUp { kernel: stage.name, done, total, took });
         Ok(Kernel { stage, pipeline })
     }
 }
@@ -316,20 +377,4 @@ fn trusted_module(device: &wgpu::Device, name: &str, text: &str) -> wgpu::Shader
     unsafe {
         device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     }
-}
-
-/// The comb's table, x and y of each entry in limbs.
-fn comb_buffer(device: &wgpu::Device, queue: &wgpu::Queue, form: LimbForm) -> wgpu::Buffer {
-    let points = SECP256K1.comb(recover::COMB_BITS, recover::COMB_WINDOWS, recover::COMB_ENTRIES);
-    let limbs = |number: alloy_primitives::U256| form.split(&Big::from(number), form.count());
-    let words = points.iter().flat_map(|point| [limbs(point.x), limbs(point.y)]).flatten();
-    let bytes: Vec<u8> = words.flat_map(|limb| (limb as u32).to_le_bytes()).collect();
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("comb"),
-        size: bytes.len() as u64,
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    queue.write_buffer(&buffer, 0, &bytes);
-    buffer
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Gpu, GpuError,
-    batch::{Pending, Readback, RecoverSlot},
+    batch::{Pending, Readback, Slot},
     kernel::{keccak, params_words, recover},
 };
 
@@ -112,7 +112,7 @@ impl Gpu {
     pub(crate) fn start_fused(
         &self,
         slot: &KeccakSlot,
-        recover_slot: &RecoverSlot,
+        recover_slot: &Slot,
         requests: &[u32],
         messages: &PackedMessages,
     ) -> Pending {
@@ -121,7 +121,7 @@ impl Gpu {
         assert!(count <= recover_slot.capacity, "the slot is too small");
         self.send_messages(slot, messages);
         self.dispatch_hash(slot, count, &recover_slot.digests);
-        self.start_recover(recover_slot, requests, None)
+        self.start(&self.recover, recover_slot, requests, None)
     }
 
     pub(crate) fn send_messages(&self, slot: &KeccakSlot, messages: &PackedMessages) {

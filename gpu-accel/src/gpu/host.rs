@@ -39,6 +39,18 @@ pub const SECP256K1: HostCurve = HostCurve {
     },
 };
 
+/// P-256, also called secp256r1 (SEC 2, section 2.4.2).
+pub const P256: HostCurve = HostCurve {
+    prime: uint!(0xffffffff00000001000000000000000000000000ffffffffffffffffffffffff_U256),
+    a: uint!(0xffffffff00000001000000000000000000000000fffffffffffffffffffffffc_U256),
+    b: uint!(0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b_U256),
+    order: uint!(0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551_U256),
+    generator: AffinePoint {
+        x: uint!(0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296_U256),
+        y: uint!(0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5_U256),
+    },
+};
+
 impl HostCurve {
     /// P + Q, either of which may be infinity (`None`).
     pub fn add(&self, p: Option<AffinePoint>, q: Option<AffinePoint>) -> Option<AffinePoint> {
@@ -150,11 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_has_the_order() {
-        let curve = SECP256K1;
-        let last = curve.mul(curve.order - U256::from(1), curve.generator).unwrap();
-        assert_eq!(last, curve.negate(curve.generator));
-        assert_eq!(curve.mul(curve.order, curve.generator), None);
+    fn the_generators_have_the_order() {
+        for curve in [SECP256K1, P256] {
+            let last = curve.mul(curve.order - U256::from(1), curve.generator).unwrap();
+            assert_eq!(last, curve.negate(curve.generator));
+            assert_eq!(curve.mul(curve.order, curve.generator), None);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod faults;
 mod hashing;
 pub mod host;
 mod kernel;
+mod p256;
 mod packing;
 mod selftest;
 mod split;
@@ -32,6 +33,7 @@ pub use devices::{DeviceEvent, DeviceMetrics, DeviceOptions};
 pub use emit::word::LimbForm;
 pub use error::GpuError;
 pub use faults::{FaultPlan, InjectedFault};
+pub use p256::{P256Request, P256Verifier, verify_p256_one};
 pub use selftest::SelfTest;
 
 #[cfg(test)]

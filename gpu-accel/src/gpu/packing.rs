@@ -3,10 +3,9 @@
 use alloy_primitives::{Address, B256, Signature, U256};
 
 use super::kernel::{
+    STATUS_HIGH_S, STATUS_INVALID, STATUS_OK,
     keccak::DIGEST_WORDS,
-    recover::{
-        ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS, STATUS_HIGH_S, STATUS_INVALID, STATUS_OK,
-    },
+    recover::{ANSWER_WORDS, FLAG_LOW_S, FLAG_ODD, REQUEST_WORDS},
 };
 use crate::{RecoveryError, RecoveryRequest};
 
@@ -72,7 +71,7 @@ fn answer(words: &[u32]) -> Option<Result<Address, RecoveryError>> {
     }
 }
 
-fn push_number(words: &mut Vec<u32>, number: &U256) {
+pub(crate) fn push_number(words: &mut Vec<u32>, number: &U256) {
     let limbs = number.as_limbs();
     words.extend(limbs.iter().flat_map(|limb| [*limb as u32, (limb >> 32) as u32]));
 }

@@ -45,15 +45,14 @@ impl Gpu {
 
     /// Recovers in batches and compares each answer with libsecp256k1's.
     pub(crate) fn compare(&self, requests: &[RecoveryRequest], what: &str) -> Result<(), GpuError> {
-        let capacity = requests.len().clamp(1, 2048).min(self.recover_limit());
-        let slot = self.recover_slot(capacity)?;
+        let capacity = requests.len().clamp(1, 2048).min(self.limit(&self.recover));
+        let slot = self.slot(&self.recover, capacity)?;
         for (chunk, requests) in requests.chunks(capacity).enumerate() {
             let digests = packing::digest_words(requests);
             let words = packing::request_words(requests);
-            let pending = self.start_recover(&slot, &words, Some(&digests));
-            let found = packing::answers(&self.finish_recover(&slot, pending)?, |i| {
-                recover_one(&requests[i])
-            });
+            let pending = self.start(&self.recover, &slot, &words, Some(&digests));
+            let found =
+                packing::answers(&self.finish(&slot, pending)?, |i| recover_one(&requests[i]));
             for (index, (request, found)) in requests.iter().zip(&found).enumerate() {
                 let expected = recover_one(request);
                 if expected != *found {
@@ -95,12 +94,11 @@ impl Gpu {
         let mut slot = None;
         self.keccak_slot_for(&mut slot, &packed)?;
         let slot = slot.expect("it was just made");
-        let recover_slot = self.recover_slot(requests.len())?;
+        let recover_slot = self.slot(&self.recover, requests.len())?;
         let words = packing::request_words(&requests);
         let pending = self.start_fused(&slot, &recover_slot, &words, &packed);
-        let found = packing::answers(&self.finish_recover(&recover_slot, pending)?, |i| {
-            recover_one(&requests[i])
-        });
+        let found =
+            packing::answers(&self.finish(&recover_slot, pending)?, |i| recover_one(&requests[i]));
         let same =
             requests.iter().zip(&found).all(|(request, found)| recover_one(request) == *found);
         if same { Ok(()) } else { Err(self.wrong("a recovery from messages".to_owned())) }

@@ -31,9 +31,19 @@ fn equals_the_cpu(form: LimbForm) {
     let adapter = first_adapter(&options.choice).unwrap();
     let mut longest = Duration::ZERO;
     let gpu = Gpu::open(&adapter, &options.gpu, &mut |step| longest = longest.max(step.took));
-    let test = gpu.unwrap().self_test(50_000).unwrap();
+    let gpu = gpu.unwrap();
+    let test = gpu.self_test(50_000).unwrap();
     assert!(test.crafted > 2000, "{test:?}");
     eprintln!("{form:?}: {test:?}, longest kernel {longest:?}");
+    let requests = [p256::tests::crafted(), p256::tests::random(500)].concat();
+    let verified = gpu.p256(&mut |_| {}).unwrap().verify(&requests).unwrap();
+    let wrong: Vec<_> = requests
+        .iter()
+        .zip(&verified)
+        .enumerate()
+        .filter(|(_, (request, verified))| verify_p256_one(request) != **verified)
+        .collect();
+    assert!(wrong.is_empty(), "{} of P-256: {:?}", wrong.len(), wrong[0]);
 }
 
 #[test]

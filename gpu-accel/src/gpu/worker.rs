@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Gpu, GpuError,
-    batch::{Pending, RecoverSlot},
+    batch::{Pending, Slot},
     faults::{FaultPlan, InjectedFault},
     hashing::{KeccakSlot, PackedMessages},
     kernel::recover,
@@ -62,7 +62,8 @@ impl Worker {
     /// operating system starts no thread.
     pub(crate) fn start(gpu: Gpu, chunk: usize, faults: FaultPlan) -> Result<Self, GpuError> {
         let (name, deadline) = (gpu.name.clone(), gpu.deadline);
-        let slots = (0..IN_FLIGHT).map(|_| gpu.recover_slot(chunk)).collect::<Result<_, _>>()?;
+        let slots =
+            (0..IN_FLIGHT).map(|_| gpu.slot(&gpu.recover, chunk)).collect::<Result<_, _>>()?;
         let (jobs, queue) = mpsc::channel();
         let device = Device { gpu, free: slots, pending: VecDeque::new(), keccak: None, faults };
         let refused = |error: std::io::Error| GpuError::Refused {
@@ -107,8 +108,8 @@ impl Ticket {
 /// The thread's state.
 struct Device {
     gpu: Gpu,
-    free: Vec<RecoverSlot>,
-    pending: VecDeque<(RecoverSlot, Pending, Sender<Reply>)>,
+    free: Vec<Slot>,
+    pending: VecDeque<(Slot, Pending, Sender<Reply>)>,
     keccak: Option<KeccakSlot>,
     faults: FaultPlan,
 }
@@ -142,7 +143,7 @@ impl Device {
         let Job { batch, reply } = job;
         let started = match batch {
             Batch::Recover { requests, digests } => self.slot_for(&requests).map(|slot| {
-                let pending = self.gpu.start_recover(&slot, &requests, Some(&digests));
+                let pending = self.gpu.start(&self.gpu.recover, &slot, &requests, Some(&digests));
                 (slot, pending)
             }),
             Batch::Fused { requests, messages } => self.fused(&requests, &messages),
@@ -157,7 +158,7 @@ impl Device {
     }
 
     /// A free slot; the callers' chunks fit.
-    fn slot_for(&mut self, requests: &[u32]) -> Result<RecoverSlot, GpuError> {
+    fn slot_for(&mut self, requests: &[u32]) -> Result<Slot, GpuError> {
         let missing =
             || GpuError::OutOfMemory { adapter: self.gpu.name.clone(), batch: requests.len() };
         self.free.pop().ok_or_else(missing)
@@ -167,7 +168,7 @@ impl Device {
         &mut self,
         requests: &[u32],
         messages: &PackedMessages,
-    ) -> Result<(RecoverSlot, Pending), GpuError> {
+    ) -> Result<(Slot, Pending), GpuError> {
         // The hashing slot is shared: the queue runs in order, so the next batch's messages
         // arrive after this one's hashes.
         self.gpu.keccak_slot_for(&mut self.keccak, messages)?;
@@ -179,7 +180,7 @@ impl Device {
 
     fn finish_oldest(&mut self) {
         let Some((slot, pending, reply)) = self.pending.pop_front() else { return };
-        let words = self.gpu.finish_recover(&slot, pending);
+        let words = self.gpu.finish(&slot, pending);
         self.free.push(slot);
         self.answer(&reply, words);
     }

@@ -14,9 +14,8 @@ use super::{
 pub(crate) enum CurveA {
     /// y² = x³ + b.
     Zero,
-    /// y² = x³ - 3x + b.
-    #[expect(dead_code, reason = "the second curve comes next")]
-    MinusThree,
+    /// y² = x³ + ax + b: `point_double` takes a.
+    Given,
 }
 
 /// The structs and functions of points over this field.
@@ -61,7 +60,7 @@ impl Body<'_> {
     }
 }
 
-/// 2P: for a = 0 three products and four squares, for a = -3 five and four.
+/// 2P: for a = 0 three products and four squares, for any other a four and six.
 fn double(field: &Field, a: CurveA) -> String {
     let mut body = Body { field, code: Code::new(field.form) };
     let [x, y, z] = ["p.x", "p.y", "p.z"].map(|name| field.given(name));
@@ -73,11 +72,13 @@ fn double(field: &Field, a: CurveA) -> String {
             let xx = body.sqr(&x);
             body.times(&xx, 3)
         }
-        CurveA::MinusThree => {
+        CurveA::Given => {
+            let xx = body.sqr(&x);
+            let three_xx = body.times(&xx, 3);
             let zz = body.sqr(&z);
-            let (above, below) = (body.add(&x, &zz), body.sub(&x, &zz));
-            let product = body.mul(&above, &below);
-            body.times(&product, 3)
+            let zzzz = body.sqr(&zz);
+            let last = body.mul(&field.given("a"), &zzzz);
+            body.add(&three_xx, &last)
         }
     };
     let slope = field.tidied(&mut body.code, &slope);
@@ -96,7 +97,8 @@ fn double(field: &Field, a: CurveA) -> String {
     let z3 = body.times(&yz, 2);
     let point = body.point(&x3, &y3, &z3);
     body.code.line(&format!("return {point};"));
-    format!("fn point_double(p: Point) -> Point {{\n{}}}\n", body.code.text)
+    let more = if a == CurveA::Given { ", a: Fe" } else { "" };
+    format!("fn point_double(p: Point{more}) -> Point {{\n{}}}\n", body.code.text)
 }
 
 /// P + (x, y), and the ratio of the result's Z to P's: eight products and three squares.

@@ -11,15 +11,18 @@
 
 use alloy_primitives::uint;
 
-use super::{GROUP, PARAMS, Stage, WORKGROUP, row_access};
+use super::{
+    COMB_MULTIPLE, Scheme, Stage, TABLE_ENTRIES, comb_load, one, row_access, shared, with_entry,
+};
 use crate::gpu::emit::{
     curve::{CurveA, point_functions},
     endomorphism::{BETA, ORDER, split_function},
     field::Field,
     hash::keccak_functions,
     word::{Big, LimbForm},
-    words::{below, conversions},
+    words::below,
 };
+use crate::gpu::host::SECP256K1;
 
 /// The field's prime.
 pub(crate) const PRIME: Big =
@@ -34,22 +37,18 @@ pub(crate) const FLAG_LOW_S: u32 = 2;
 /// Words of an answer: status, address.
 pub(crate) const ANSWER_WORDS: u32 = 6;
 
-/// Statuses of an answer.
-pub(crate) const STATUS_OK: u32 = 0;
-pub(crate) const STATUS_INVALID: u32 = 1;
-pub(crate) const STATUS_HIGH_S: u32 = 2;
-/// The formulas met an exceptional case: the CPU decides.
-pub(crate) const STATUS_RECOMPUTE: u32 = 3;
+/// Sender recovery.
+pub(crate) const SCHEME: Scheme = Scheme {
+    curve: &SECP256K1,
+    stages: &STAGES,
+    module,
+    request_words: REQUEST_WORDS,
+    answer_words: ANSWER_WORDS,
+    work_words,
+    table_words,
+};
 
-/// Odd multiples in a window's table.
-const TABLE_ENTRIES: u32 = 8;
-/// Bits of a window of the comb, its windows, and the multiples in each.
-pub(crate) const COMB_BITS: u32 = 8;
-pub(crate) const COMB_WINDOWS: u32 = 256 / COMB_BITS;
-pub(crate) const COMB_ENTRIES: u32 = 1 << (COMB_BITS - 1);
-
-/// The stages in order.
-pub(crate) const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 6] = [
     Stage { name: "prepare", grouped: false },
     Stage { name: "scalars", grouped: true },
     Stage { name: "tabulate", grouped: false },
@@ -88,23 +87,20 @@ impl Rows {
 }
 
 /// Words of the work buffer per request.
-pub(crate) const fn work_words(form: LimbForm) -> u32 {
+const fn work_words(form: LimbForm) -> u32 {
     Rows::new(form).count
 }
 
 /// Words of the table buffer per request.
-pub(crate) const fn table_words(form: LimbForm) -> u32 {
+const fn table_words(form: LimbForm) -> u32 {
     TABLE_ENTRIES * 3 * form.count() as u32
 }
 
 /// The text of the module that holds this stage.
-pub(crate) fn module(form: LimbForm, stage: &Stage) -> String {
+fn module(form: LimbForm, stage: &Stage) -> String {
     let field = Field::new("p", form, PRIME);
     let order = Field::new("n", form, ORDER);
-    let mut text = PARAMS.to_owned() + BINDINGS;
-    text += &conversions(form);
-    text += &rows(form);
-    text += &row_access(form, "work");
+    let mut text = shared(form, &SCHEME, &rows(form));
     text += &match stage.name {
         "prepare" => prepare(&field),
         "scalars" => scalars(&order),
@@ -113,53 +109,13 @@ pub(crate) fn module(form: LimbForm, stage: &Stage) -> String {
         "finish" => finish(&field),
         _ => keccak_functions(form) + ADDRESS,
     };
-    let workgroup = format!("@compute @workgroup_size({WORKGROUP})\nfn {}", stage.name);
-    text.replace("ENTRY", &workgroup)
+    with_entry(&text, stage)
 }
-
-const BINDINGS: &str = "
-@group(0) @binding(1) var<storage, read> requests: array<u32>;
-@group(0) @binding(2) var<storage, read_write> digests: array<u32>;
-@group(0) @binding(3) var<storage, read_write> work: array<u32>;
-@group(0) @binding(4) var<storage, read_write> table: array<u32>;
-@group(0) @binding(5) var<storage, read> comb: array<u32>;
-@group(0) @binding(6) var<storage, read_write> answers: array<u32>;
-
-fn request_words(i: u32, from_word: u32) -> Words {
-    let at = i * REQUEST_WORDS + from_word;
-    return Words(requests[at], requests[at + 1u], requests[at + 2u], requests[at + 3u],
-        requests[at + 4u], requests[at + 5u], requests[at + 6u], requests[at + 7u]);
-}
-fn swapped(w: u32) -> u32 {
-    return (w << 24u) | ((w & 0xff00u) << 8u) | ((w >> 8u) & 0xff00u) | (w >> 24u);
-}
-fn work_word(row: u32, i: u32) -> u32 {
-    return work[row * params.stride + i];
-}
-fn work_set(row: u32, i: u32, value: u32) {
-    work[row * params.stride + i] = value;
-}
-fn work_words(row: u32, i: u32) -> Words {
-    return Words(work_word(row, i), work_word(row + 1u, i), work_word(row + 2u, i),
-        work_word(row + 3u, i), work_word(row + 4u, i), work_word(row + 5u, i),
-        work_word(row + 6u, i), work_word(row + 7u, i));
-}
-fn work_set_words(row: u32, i: u32, w: Words) {
-    work_set(row, i, w.w0);
-    work_set(row + 1u, i, w.w1);
-    work_set(row + 2u, i, w.w2);
-    work_set(row + 3u, i, w.w3);
-    work_set(row + 4u, i, w.w4);
-    work_set(row + 5u, i, w.w5);
-    work_set(row + 6u, i, w.w6);
-    work_set(row + 7u, i, w.w7);
-}
-";
 
 /// The constants that the texts name.
-fn rows(form: LimbForm) -> String {
+fn rows(form: LimbForm) -> [(&'static str, u32); 10] {
     let rows = Rows::new(form);
-    let named = [
+    [
         ("X", 0),
         ("Y", rows.y),
         ("Z", rows.z),
@@ -168,29 +124,9 @@ fn rows(form: LimbForm) -> String {
         ("COMB", rows.comb),
         ("NEGATIVE", rows.negative),
         ("STATUS", rows.status),
-        ("LIMBS", form.count() as u32),
-        ("GROUP", GROUP),
-        ("REQUEST_WORDS", REQUEST_WORDS),
-        ("ANSWER_WORDS", ANSWER_WORDS),
         ("FLAG_ODD", FLAG_ODD),
         ("FLAG_LOW_S", FLAG_LOW_S),
-        ("OK", STATUS_OK),
-        ("INVALID", STATUS_INVALID),
-        ("HIGH_S", STATUS_HIGH_S),
-        ("RECOMPUTE", STATUS_RECOMPUTE),
-        ("COMB_WINDOWS", COMB_WINDOWS),
-        ("COMB_ENTRIES", COMB_ENTRIES),
-        ("TABLE_ENTRIES", TABLE_ENTRIES),
-    ];
-    named.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect()
-}
-
-fn one(field: &Field) -> String {
-    format!(
-        "fn {}_one() -> Fe {{ return {}; }}\n",
-        field.name,
-        field.constant(&Big::from(1u8)).text
-    )
+    ]
 }
 
 fn prepare(field: &Field) -> String {
@@ -203,9 +139,6 @@ fn prepare(field: &Field) -> String {
 }
 
 const PREPARE: &str = "
-fn is_zero(w: Words) -> bool {
-    return (w.w0 | w.w1 | w.w2 | w.w3 | w.w4 | w.w5 | w.w6 | w.w7) == 0u;
-}
 ENTRY(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.x;
     if (i >= params.count) { return; }
@@ -246,13 +179,6 @@ fn message(i: u32) -> Fe {
     return from_words(Words(swapped(digests[at + 7u]), swapped(digests[at + 6u]),
         swapped(digests[at + 5u]), swapped(digests[at + 4u]), swapped(digests[at + 3u]),
         swapped(digests[at + 2u]), swapped(digests[at + 1u]), swapped(digests[at])));
-}
-// An odd k stands for the digits 2 * (byte) - 255 of (k + 2^256 - 1) / 2.
-fn recoded(k: Words) -> Words {
-    return Words((k.w0 >> 1u) | (k.w1 << 31u), (k.w1 >> 1u) | (k.w2 << 31u),
-        (k.w2 >> 1u) | (k.w3 << 31u), (k.w3 >> 1u) | (k.w4 << 31u),
-        (k.w4 >> 1u) | (k.w5 << 31u), (k.w5 >> 1u) | (k.w6 << 31u),
-        (k.w6 >> 1u) | (k.w7 << 31u), (k.w7 >> 1u) | 0x80000000u);
 }
 fn store_scalars(i: u32, r_inverse: Fe) {
     // u1 = -t: of t and its negative the odd one is taken, with its sign.
@@ -341,17 +267,10 @@ fn curve(field: &Field) -> String {
     let mut text = field.helpers() + &point_functions(field, CurveA::Zero) + &one(field);
     text += &row_access(field.form, "table");
     text += &comb_load(field.form);
-    text + CURVE
-}
-
-/// A function that loads a coordinate of the comb, whose entries lie one after the other.
-fn comb_load(form: LimbForm) -> String {
-    let limbs: Vec<String> = (0..form.count()).map(|i| format!("comb[at + {i}u]")).collect();
-    format!("fn comb_load(at: u32) -> Fe {{\n    return Fe({});\n}}\n", limbs.join(", "))
+    text + COMB_MULTIPLE + CURVE
 }
 
 const CURVE: &str = "
-struct Affine { x: Fe, y: Fe }
 // The multiple 2 * digit - 15 of R (half 0) or of lambda * R (half 1).
 fn multiple(i: u32, half: u32, window: u32) -> Affine {
     let word = work_word(HALVES + half * 5u + (window >> 3u), i);
@@ -359,17 +278,6 @@ fn multiple(i: u32, half: u32, window: u32) -> Affine {
     let row = select(7u - digit, digit - 8u, digit >= 8u) * 3u * LIMBS;
     let y = table_load(row + LIMBS, i);
     return Affine(table_load(row + half * 2u * LIMBS, i), p_select(p_negative(y), y, digit >= 8u));
-}
-// The multiple 2 * digit - 255 of 2^(8 * window) * G.
-fn comb_multiple(i: u32, window: u32) -> Affine {
-    let word = work_word(COMB + (window >> 2u), i);
-    let digit = (word >> ((window & 3u) * 8u)) & 255u;
-    let high = digit >= COMB_ENTRIES;
-    let entry = select(COMB_ENTRIES - 1u - digit, digit - COMB_ENTRIES, high);
-    let at = (window * COMB_ENTRIES + entry) * 2u * LIMBS;
-    let y = comb_load(at + LIMBS);
-    let negative = high == (work_word(NEGATIVE, i) == 1u);
-    return Affine(comb_load(at), p_select(y, p_negative(y), negative));
 }
 // Additions of both kinds share one place, which halves the text that is compiled.
 ENTRY(@builtin(global_invocation_id) id: vec3<u32>) {
