@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use pleach_gpu_accel::gpu::{
-    AdapterChoice, Gpu, GpuAdapter, GpuError, GpuOptions, LimbForm, adapters,
+    AdapterChoice, Gpu, GpuAdapter, GpuError, GpuOptions, LimbForm, WarmUpPhase, adapters,
 };
 
 /// Arguments of every command that uses devices.
@@ -68,8 +68,12 @@ impl DeviceArgs {
             // Progress that cannot be shown is no reason to stop.
             let _ = writeln!(
                 io::stderr(),
-                "{}: kernel {} of {}, {}, {:.1} s",
+                "{}: {} {} of {}, {}, {:.1} s",
                 adapter.name(),
+                match step.phase {
+                    WarmUpPhase::Build => "built",
+                    WarmUpPhase::FirstRun => "ran",
+                },
                 step.done,
                 step.total,
                 step.kernel,

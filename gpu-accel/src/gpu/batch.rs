@@ -16,7 +16,7 @@ pub(crate) struct Slot {
     requests: wgpu::Buffer,
     pub(crate) digests: wgpu::Buffer,
     answers: Readback,
-    group: wgpu::BindGroup,
+    pub(crate) group: wgpu::BindGroup,
 }
 
 /// A buffer that kernels write, and the one that the host reads it through.
@@ -94,9 +94,14 @@ impl Gpu {
         slot: &Slot,
         count: usize,
     ) -> wgpu::SubmissionIndex {
-        self.write(&slot.params, &params_words(count as u32, slot.capacity as u32));
+        self.send_params(slot, count);
         let dispatch = |kernel| self.dispatch(kernel, &slot.group, count as u32);
         program.kernels.iter().map(dispatch).reduce(|_, last| last).expect("a scheme has stages")
+    }
+
+    /// Says how many requests the slot holds.
+    pub(crate) fn send_params(&self, slot: &Slot, count: usize) {
+        self.write(&slot.params, &params_words(count as u32, slot.capacity as u32));
     }
 
     /// The answers of a batch.

@@ -10,6 +10,7 @@ use super::{
     GpuAdapter, GpuError,
     cache::PipelineStore,
     emit::word::LimbForm,
+    hashing::PackedMessages,
     kernel::{Scheme, Stage, keccak, recover},
 };
 
@@ -30,17 +31,31 @@ impl Default for GpuOptions {
     }
 }
 
+/// The longest that a kernel's first run may take: some drivers compile only then.
+const FIRST_RUN: Duration = Duration::from_secs(300);
+
 /// One step of the warm-up, which can take tens of seconds on a cold driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WarmUp {
-    /// The kernel that was built.
+    /// The kernel.
     pub kernel: &'static str,
-    /// Kernels built so far.
+    /// Whether it was built, or run for the first time.
+    pub phase: WarmUpPhase,
+    /// Kernels that have passed this phase.
     pub done: usize,
     /// Kernels in all.
     pub total: usize,
     /// Time that this one took.
     pub took: Duration,
+}
+
+/// What is done with each kernel before the first batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarmUpPhase {
+    /// It is translated and handed to the driver.
+    Build,
+    /// It runs once, as some drivers compile only then.
+    FirstRun,
 }
 
 /// One kernel, ready to be dispatched.
@@ -107,19 +122,17 @@ impl Gpu {
             fault: &fault,
             done: 0,
             total: recover::SCHEME.stages.len() + 1,
-            progress,
+            progress: &mut *progress,
         };
         let recover = builder.program(&recover::SCHEME, &scheme_layout)?;
         let text = keccak::module(form);
         let keccak_kernel = builder.build(keccak::STAGE, &text, &keccak_layout)?;
-        store.save();
-        let deadline = options.deadline;
         let gpu = Self {
             name,
             form,
             device,
             queue,
-            deadline,
+            deadline: options.deadline,
             scheme_layout,
             recover,
             keccak_layout,
@@ -127,8 +140,34 @@ impl Gpu {
             store,
             fault,
         };
-        gpu.check(0)?;
+        gpu.run_first(progress)?;
+        gpu.store.save();
         Ok(gpu)
+    }
+
+    /// Runs every kernel once, over one request of zeros.
+    fn run_first(&self, progress: &mut dyn FnMut(WarmUp)) -> Result<(), GpuError> {
+        let slot = self.slot(&self.recover, 1)?;
+        let messages = PackedMessages::new(&[[0u8; 1]]);
+        let mut keccak = None;
+        self.keccak_slot_for(&mut keccak, &messages)?;
+        let keccak = keccak.expect("it was just made");
+        self.send_messages(&keccak, &messages);
+        self.send_params(&slot, 1);
+        let total = self.recover.kernels.len() + 1;
+        for done in 1..=total {
+            let start = Instant::now();
+            let kernel = self.recover.kernels.get(done - 1);
+            let submission = match kernel {
+                Some(kernel) => self.dispatch(kernel, &slot.group, 1),
+                None => self.dispatch_hash(&keccak, 1, &slot.digests),
+            };
+            self.wait_for(submission, FIRST_RUN)?;
+            let kernel = kernel.unwrap_or(&self.keccak_kernel).stage.name;
+            let (phase, took) = (WarmUpPhase::FirstRun, start.elapsed());
+            progress(WarmUp { kernel, phase, done, total, took });
+        }
+        self.check(0)
     }
 
     /// Builds the kernels of a further scheme, telling `progress` of each.
@@ -189,14 +228,20 @@ impl Gpu {
 
     /// Waits for everything that was submitted.
     pub(crate) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), GpuError> {
-        let poll = wgpu::PollType::Wait {
-            submission_index: Some(submission),
-            timeout: Some(self.deadline),
-        };
+        self.wait_for(submission, self.deadline)
+    }
+
+    fn wait_for(
+        &self,
+        submission: wgpu::SubmissionIndex,
+        deadline: Duration,
+    ) -> Result<(), GpuError> {
+        let poll =
+            wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(deadline) };
         match self.device.poll(poll) {
             Ok(_) => Ok(()),
             Err(wgpu::PollError::Timeout) => {
-                Err(GpuError::Timeout { adapter: self.name.clone(), deadline: self.deadline })
+                Err(GpuError::Timeout { adapter: self.name.clone(), deadline })
             }
             Err(error) => Err(self.lost(error)),
         }
@@ -359,7 +404,8 @@ impl Builder<'_> {
         }
         self.done += 1;
         let (done, total, took) = (self.done, self.total, start.elapsed());
-        (self.progress)(WarmUp { kernel: stage.name, done, total, took });
+        let phase = WarmUpPhase::Build;
+        (self.progress)(WarmUp { kernel: stage.name, phase, done, total, took });
         Ok(Kernel { stage, pipeline })
     }
 }

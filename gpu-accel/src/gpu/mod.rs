@@ -28,7 +28,7 @@ pub(crate) use packing::{digest_words, request_words, signature_words};
 pub(crate) use split::Work;
 pub(crate) use worker::Batch;
 
-pub use device::{Gpu, GpuOptions, WarmUp};
+pub use device::{Gpu, GpuOptions, WarmUp, WarmUpPhase};
 pub use devices::{DeviceEvent, DeviceMetrics, DeviceOptions};
 pub use emit::word::LimbForm;
 pub use error::GpuError;
