@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use alloy_primitives::keccak256;
+use alloy_primitives::{Address, keccak256};
 
 use super::{
     Gpu, GpuError,
@@ -10,7 +10,7 @@ use super::{
     hashing::PackedMessages,
     packing,
 };
-use crate::{RecoveryRequest, recover_one};
+use crate::{RecoveryError, RecoveryRequest, recover_one};
 
 /// What a self-test asked, and how long it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,23 +43,41 @@ impl Gpu {
         Ok(SelfTest { crafted: crafted.len(), random, messages, took: start.elapsed() })
     }
 
-    /// Recovers in batches and compares each answer with libsecp256k1's.
-    pub(crate) fn compare(&self, requests: &[RecoveryRequest], what: &str) -> Result<(), GpuError> {
+    /// One address per request, in order, all of them by the device.
+    ///
+    /// [`crate::Accelerator`] shares a batch with the CPU and survives a device's faults; this
+    /// is for those who want neither.
+    ///
+    /// # Errors
+    /// The device's faults.
+    pub fn recover(
+        &self,
+        requests: &[RecoveryRequest],
+    ) -> Result<Vec<Result<Address, RecoveryError>>, GpuError> {
         let capacity = requests.len().clamp(1, 2048).min(self.limit(&self.recover));
         let slot = self.slot(&self.recover, capacity)?;
-        for (chunk, requests) in requests.chunks(capacity).enumerate() {
+        let mut found = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(capacity) {
             let digests = packing::digest_words(requests);
             let words = packing::request_words(requests);
             let pending = self.start(&self.recover, &slot, &words, Some(&digests));
-            let found =
-                packing::answers(&self.finish(&slot, pending)?, |i| recover_one(&requests[i]));
-            for (index, (request, found)) in requests.iter().zip(&found).enumerate() {
-                let expected = recover_one(request);
-                if expected != *found {
-                    let index = chunk * capacity + index;
-                    let both = format!("gave {found:?} where {expected:?} is right");
-                    return Err(self.wrong(format!("{what} {index}: {request:?} {both}")));
-                }
+            let words = self.finish(&slot, pending)?;
+            found.extend(packing::answers(&words, |i| recover_one(&requests[i])));
+        }
+        Ok(found)
+    }
+
+    /// Compares each answer with libsecp256k1's.
+    fn compare(&self, requests: &[RecoveryRequest], what: &str) -> Result<(), GpuError> {
+        let found = self.recover(requests)?;
+        if found.len() != requests.len() {
+            return Err(self.wrong(format!("{} answers to {}", found.len(), requests.len())));
+        }
+        for (index, (request, found)) in requests.iter().zip(&found).enumerate() {
+            let expected = recover_one(request);
+            if expected != *found {
+                let both = format!("gave {found:?} where {expected:?} is right");
+                return Err(self.wrong(format!("{what} {index}: {request:?} {both}")));
             }
         }
         Ok(())
