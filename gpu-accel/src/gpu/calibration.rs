@@ -147,6 +147,13 @@ impl Calibration {
         Self { curve: Vec::new(), chunk, per_second, crossover: None }
     }
 
+    /// How long a batch may take before the device counts as hung: far longer than it was seen
+    /// to take, and no longer than `most`.
+    pub(crate) fn deadline(&self, most: Duration) -> Duration {
+        let seen = self.curve.iter().map(|sample| sample.end_to_end).max();
+        seen.map_or(most, |seen| (50 * seen).max(Duration::from_secs(1)).min(most))
+    }
+
     /// The smallest share of a batch that is worth a device's while: what takes it twice the time
     /// of its smallest batch.
     pub fn smallest_share(&self) -> usize {

@@ -150,7 +150,7 @@ impl Device {
         tell: &mut dyn FnMut(DeviceEvent),
     ) -> Result<Self, GpuError> {
         let name = adapter.name().to_owned();
-        let gpu = Gpu::open(adapter, &options.gpu, &mut |step| {
+        let mut gpu = Gpu::open(adapter, &options.gpu, &mut |step| {
             tell(DeviceEvent::WarmUp { device: name.clone(), step });
         })?;
         let test = gpu.self_test(options.self_test)?;
@@ -159,6 +159,7 @@ impl Device {
             Some(chunk) => Calibration::assumed(chunk, cpu_per_second),
             None => gpu.calibrate(cpu_per_second)?,
         };
+        gpu.deadline = calibration.deadline(gpu.deadline);
         let told = calibration.clone();
         tell(DeviceEvent::Calibrated { device: name.clone(), calibration: told });
         Ok(Self {

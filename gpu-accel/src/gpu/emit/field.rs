@@ -239,3 +239,51 @@ impl Field {
         (0..self.form.count()).map(text).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{emit::endomorphism::ORDER, kernel::recover::PRIME};
+
+    fn fields() -> Vec<Field> {
+        let field = |form| [Field::new("p", form, PRIME), Field::new("n", form, ORDER)];
+        [LimbForm::Wide, LimbForm::Narrow].into_iter().flat_map(field).collect()
+    }
+
+    /// The multiple of the prime that a difference adds is one, and covers every limb.
+    #[test]
+    fn the_bias_is_a_multiple_that_covers_every_limb() {
+        for field in fields() {
+            let (bias, total) = field.bias(&field.tidy);
+            let weight = |(i, limb): (usize, &u128)| Big::from(*limb) << (i * field.form.bits());
+            let sum: Big = bias.iter().enumerate().map(weight).sum();
+            assert_eq!((sum, sum % field.modulus), (total, Big::ZERO));
+            assert!(bias.iter().zip(&field.tidy.limbs).all(|(bias, limb)| bias >= limb));
+        }
+    }
+
+    /// A chain of sums is carried before a limb can overflow, and not before that.
+    #[test]
+    fn sums_are_carried_when_they_must_be() {
+        for field in fields() {
+            let mut code = Code::new(field.form);
+            let a = field.given("a");
+            let mut sum = field.add(&mut code, &a, &a);
+            assert!(!code.text.contains("_carry"), "one sum needs no carry");
+            for _ in 0..40 {
+                sum = field.add(&mut code, &sum, &sum);
+                assert!(sum.bounds.limbs.iter().all(|limb| *limb <= u128::from(u32::MAX)));
+            }
+            assert!(code.text.contains("_carry"), "2^41 times an element needs a carry");
+            let product = field.mul(&mut code, &sum, &sum);
+            assert!(product.bounds.within(&field.tidy));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "overflows")]
+    fn an_overflow_is_never_written() {
+        let mut code = Code::new(LimbForm::Narrow);
+        code.accumulator("a * b", 1 << 32);
+    }
+}

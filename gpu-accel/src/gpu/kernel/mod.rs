@@ -225,3 +225,40 @@ fn comb_multiple(i: u32, window: u32) -> Affine {
     return Affine(comb_load(at), p_select(y, p_negative(y), negative));
 }
 ";
+
+#[cfg(test)]
+mod tests {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    use super::*;
+
+    /// Every module in this form, by name.
+    fn modules(form: LimbForm) -> Vec<(&'static str, String)> {
+        let mut modules = vec![(keccak::STAGE.name, keccak::module(form))];
+        for scheme in [&recover::SCHEME, &verify::SCHEME] {
+            let module = |stage: &Stage| (stage.name, (scheme.module)(form, stage));
+            modules.extend(scheme.stages.iter().map(module));
+        }
+        modules
+    }
+
+    fn assert_valid(form: LimbForm, capabilities: Capabilities) {
+        for (name, text) in modules(form) {
+            let module = naga::front::wgsl::parse_str(&text)
+                .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
+            assert_eq!(module.entry_points.len(), 1, "{name}");
+            let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+            validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        }
+    }
+
+    #[test]
+    fn wide_kernels_are_valid() {
+        assert_valid(LimbForm::Wide, Capabilities::SHADER_INT64);
+    }
+
+    #[test]
+    fn narrow_kernels_need_no_capability() {
+        assert_valid(LimbForm::Narrow, Capabilities::empty());
+    }
+}
