@@ -10,6 +10,7 @@ use crate::{
         blocktest::{self, BlocktestArgs},
         statetest::{self, StatetestArgs},
     },
+    gpu::{self, GpuArgs},
     replay::{self, ReplayArgs},
 };
 
@@ -37,6 +38,8 @@ enum Command {
     Blocktest(BlocktestArgs),
     /// Time parts of Pleach next to other implementations of the same.
     Bench(BenchArgs),
+    /// List, test and measure the devices that recover senders and hash.
+    Gpu(GpuArgs),
 }
 
 /// Parses the process's arguments and does what they ask for.
@@ -47,5 +50,6 @@ pub fn run() -> ExitCode {
         Command::Statetest(args) => statetest::run(&args),
         Command::Blocktest(args) => blocktest::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Gpu(args) => gpu::run(&args),
     }
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cli;
 pub mod conformance;
+pub mod gpu;
 pub mod input;
 pub mod replay;
 pub mod workload;

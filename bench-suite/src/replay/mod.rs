@@ -11,7 +11,7 @@ mod output;
 mod report;
 mod roots;
 mod runner;
-mod scaling;
+pub(crate) mod scaling;
 pub(crate) mod stats;
 mod summary;
 mod table;

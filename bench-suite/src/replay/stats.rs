@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Runs something and says how long it took. The result is dropped by the caller, outside the time.
-pub(super) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = run();
     (result, start.elapsed())
