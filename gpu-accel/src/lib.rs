@@ -24,9 +24,11 @@
 //! other, and whatever it cannot decide goes through [`recover_one`], its twin.
 
 mod accelerator;
+mod cpu;
 mod keccak;
 mod recovery;
 
 pub use accelerator::{Accelerator, AcceleratorError};
+pub use cpu::CpuPath;
 pub use keccak::KECCAK_INLINE_BLOCKS;
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
