@@ -24,6 +24,14 @@ fn main() {
             recover(batch);
         }
     }
+    if wanted("keccak") {
+        for messages in [4, 8, 64] {
+            keccak(64, messages);
+        }
+        for (bytes, messages) in [(32, 4096), (64, 4096), (110, 4096), (532, 4096), (24_576, 16)] {
+            keccak(bytes, messages);
+        }
+    }
 }
 
 fn paths() -> Vec<CpuPath> {
@@ -40,6 +48,24 @@ fn recover(batch: usize) {
         move || drop(black_box(path.recover(black_box(requests))))
     });
     report("recover", "batch", batch, batch, &paths, &turns(each.collect()));
+}
+
+fn keccak(bytes: usize, count: usize) {
+    let messages: Vec<_> = (0..count).map(|index| vec![index as u8; bytes]).collect();
+    let expected: Vec<_> = messages.iter().map(keccak256).collect();
+    let hash = |path: &CpuPath, hashes: &mut [B256]| path.keccak256(&messages, hashes);
+    let paths = paths();
+    for path in &paths {
+        let mut hashes = vec![B256::ZERO; count];
+        hash(path, &mut hashes);
+        assert_eq!(hashes, expected, "{path} hashes otherwise");
+    }
+    let each = paths.iter().map(|path| {
+        let mut hashes = vec![B256::ZERO; count];
+        move || hash(path, black_box(&mut hashes))
+    });
+    let times = turns(each.collect());
+    report(&format!("keccak of {bytes} bytes"), "batch", count, count, &paths, &times);
 }
 
 /// Valid signatures by different keys.

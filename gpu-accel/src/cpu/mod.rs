@@ -8,6 +8,7 @@ mod base_table;
 mod batch;
 mod digits;
 mod field;
+mod keccak;
 mod lanes;
 mod multiples;
 mod path;

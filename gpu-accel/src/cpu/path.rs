@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::OnceLock};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, keccak256};
 
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512, Avx512Ifma, Lanes};
 #[cfg(target_arch = "x86_64")]
-use super::recover::recover;
+use super::{
+    keccak::{Avx2Keccak, Avx512Keccak, hash_all},
+    recover::recover,
+};
 use crate::{RecoveryError, RecoveryRequest, recover_one};
 
 /// A way to compute a batch on a CPU; all give the same answers.
@@ -30,6 +33,9 @@ pub(crate) const RECOVER_BATCH: usize = 256;
 
 /// Batches of fewer signatures go one by one: a batch pays its inversions in any case.
 const RECOVER_BATCH_MIN: usize = 5;
+
+/// Fewer messages go one by one: a vector's permutation takes as long as that of two.
+const KECCAK_BATCH_MIN: usize = 3;
 
 impl CpuPath {
     /// From the fastest to the slowest.
@@ -70,6 +76,35 @@ impl CpuPath {
         answers
     }
 
+    /// Keccak-256 of each message, in order, on the calling thread. Where the CPU lacks this path's
+    /// instructions, and for a message or two, [`Self::Portable`] does it.
+    ///
+    /// # Panics
+    /// If there are not as many places for hashes as messages.
+    pub fn keccak256<M: AsRef<[u8]>>(self, messages: &[M], hashes: &mut [B256]) {
+        assert_eq!(messages.len(), hashes.len(), "each message has a place for its hash");
+        if messages.len() >= KECCAK_BATCH_MIN {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Ifma | Self::Avx512 => {
+                    if let Some(keccak) = Avx512Keccak::detect() {
+                        return hash_all(keccak, messages, hashes);
+                    }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => {
+                    if let Some(keccak) = Avx2Keccak::detect() {
+                        return hash_all(keccak, messages, hashes);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (message, hash) in messages.iter().zip(hashes) {
+            *hash = keccak256(message);
+        }
+    }
+
     /// None where the batch is to go one by one.
     fn recover_batch(
         self,
@@ -80,13 +115,22 @@ impl CpuPath {
         }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Ifma => recover_if(Avx512Ifma::detect(), batch),
+            Self::Avx512Ifma => self.recover_if(Avx512Ifma::detect(), batch),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => recover_if(Avx512::detect(), batch),
+            Self::Avx512 => self.recover_if(Avx512::detect(), batch),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => recover_if(Avx2::detect(), batch),
+            Self::Avx2 => self.recover_if(Avx2::detect(), batch),
             _ => None,
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn recover_if<L: Lanes>(
+        self,
+        lanes: Option<L>,
+        batch: &[RecoveryRequest],
+    ) -> Option<Vec<Result<Address, RecoveryError>>> {
+        lanes.map(|lanes| recover(lanes, self, batch))
     }
 }
 
@@ -99,12 +143,4 @@ impl fmt::Display for CpuPath {
             Self::Portable => "portable",
         })
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn recover_if<L: Lanes>(
-    lanes: Option<L>,
-    batch: &[RecoveryRequest],
-) -> Option<Vec<Result<Address, RecoveryError>>> {
-    lanes.map(|lanes| recover(lanes, batch))
 }

@@ -1,7 +1,7 @@
 //! Recovery on every instruction set against libsecp256k1.
 
 use alloy_consensus::crypto::secp256k1::sign_message;
-use alloy_primitives::{B256, Signature, U256};
+use alloy_primitives::Signature;
 
 use super::*;
 use crate::cpu::{
@@ -54,5 +54,9 @@ fn random_requests_equal_libsecp256k1() {
         })
         .collect();
     let expected: Vec<_> = requests.iter().map(recover_one).collect();
-    each_lanes!(|lanes| assert_eq!(recover(lanes, &requests), expected, "{lanes:?}"));
+    each_lanes!(|lanes| assert_eq!(
+        recover(lanes, CpuPath::best(), &requests),
+        expected,
+        "{lanes:?}"
+    ));
 }
