@@ -3,7 +3,10 @@
 //! An odd k with |k| < 2^b is the sum of ±2^j over all j < b, and the signs are the bits of
 //! (k + 2^b - 1) / 2. So w neighbouring bits, read as a number v, are the digit 2v - (2^w - 1).
 
-use super::scalar::{Scalar, add, multiply, subtract};
+use super::{
+    lanes::Lanes,
+    scalar::{Scalar, add, multiply, subtract},
+};
 
 /// Bits of a digit of the multiplier of R.
 pub(crate) const WINDOW: u32 = 5;
@@ -24,18 +27,38 @@ const A1_SCALED: [u64; 4] =
 const B1_SCALED: [u64; 4] =
     [0x1571_b4ae_8ac4_7f71, 0x2212_08ac_9df5_06c6, 0x6f54_7fa9_0abf_e4c4, 0xe443_7ed6_010e_8828];
 
-/// A digit's place in a table of odd multiples, and its sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digit {
+/// In each lane, a digit's place in a table of odd multiples, and its sign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Digit<L: Lanes> {
     /// i for ±(2i + 1).
-    pub(crate) index: u64,
+    pub(crate) index: L::Word,
     /// All ones for a negative digit, else zero.
-    pub(crate) negative: u64,
+    pub(crate) negative: L::Word,
+}
+
+/// The digit of `window` bits at a place, counted in digits, of the signs in each lane.
+#[inline(always)]
+pub(crate) fn digit<L: Lanes, const WORDS: usize>(
+    lanes: L,
+    signs: &[L::Word; WORDS],
+    place: usize,
+    window: u32,
+) -> Digit<L> {
+    let bit = place as u32 * window;
+    let (word, shift) = ((bit / 64) as usize, bit % 64);
+    let mut value = lanes.shr_by(signs[word], shift);
+    if shift + window > 64 && word + 1 < WORDS {
+        value = lanes.or(value, lanes.shl_by(signs[word + 1], 64 - shift));
+    }
+    let half = 1 << (window - 1);
+    let negative = lanes.is_zero(lanes.and(value, lanes.splat(half)));
+    let index = lanes.and(lanes.xor(value, negative), lanes.splat(half - 1));
+    Digit { index, negative }
 }
 
 /// The signs of an odd number's digits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Signs<const WORDS: usize>([u64; WORDS]);
+pub(crate) struct Signs<const WORDS: usize>(pub(crate) [u64; WORDS]);
 
 impl<const WORDS: usize> Signs<WORDS> {
     /// Of a number in two's complement, odd, and in absolute value below 2^bits.
@@ -45,18 +68,6 @@ impl<const WORDS: usize> Signs<WORDS> {
         let (sum, _) = add(number, ones);
         // The sum is odd, so the 1 that is to be taken away drops out of the halving.
         Self(std::array::from_fn(|i| sum[i] >> 1 | sum.get(i + 1).map_or(0, |next| next << 63)))
-    }
-
-    /// The digit of `window` bits at a place, counted in digits.
-    #[inline(always)]
-    pub(crate) fn digit(&self, place: usize, window: u32) -> Digit {
-        let bit = place * window as usize;
-        let (word, shift) = (bit / 64, bit % 64);
-        let next = self.0.get(word + 1).map_or(0, |next| next << 1 << (63 - shift));
-        let half = 1 << (window - 1);
-        let value = (self.0[word] >> shift | next) & (2 * half - 1);
-        let negative = ((value < half) as u64).wrapping_neg();
-        Digit { index: (value ^ negative) & (half - 1), negative }
     }
 }
 
@@ -106,8 +117,9 @@ fn low<const N: usize>(number: [u64; N]) -> [u64; 3] {
 /// A multiplier of G, made odd: a negative one stands for n less it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BaseDigits {
-    signs: Signs<5>,
-    negative: u64,
+    pub(crate) signs: Signs<5>,
+    /// All ones where each digit's sign is to be turned.
+    pub(crate) negative: u64,
 }
 
 impl BaseDigits {
@@ -119,13 +131,6 @@ impl BaseDigits {
         let signs = Signs::new([a, b, c, d, 0], bits);
         Self { signs, negative: u64::from(even).wrapping_neg() }
     }
-
-    /// The digit at a place.
-    #[inline(always)]
-    pub(crate) fn digit(&self, place: usize) -> Digit {
-        let digit = self.signs.digit(place, BASE_WINDOW);
-        Digit { negative: digit.negative ^ self.negative, ..digit }
-    }
 }
 
 #[cfg(test)]
@@ -134,6 +139,7 @@ mod tests {
 
     use super::*;
     use crate::cpu::{
+        lanes::Emulated,
         scalar::{ORDER, invert_all},
         testing::Rng,
     };
@@ -147,12 +153,13 @@ mod tests {
     ]);
 
     /// The number modulo n that digits stand for.
-    fn value(digits: impl Iterator<Item = Digit>, window: u32) -> U256 {
+    fn value<const WORDS: usize>(signs: &Signs<WORDS>, digits: usize, window: u32) -> U256 {
         let mut weight = U256::from(1);
         let mut sum = U256::ZERO;
-        for digit in digits {
-            let term = U256::from(2 * digit.index + 1).mul_mod(weight, N);
-            let term = if digit.negative == 0 { term } else { N - term };
+        for place in 0..digits {
+            let digit = digit(Emulated::<1>, &signs.0.map(|word| [word]), place, window);
+            let term = U256::from(2 * digit.index[0] + 1).mul_mod(weight, N);
+            let term = if digit.negative == [0] { term } else { N - term };
             sum = sum.add_mod(term, N);
             weight = weight.mul_mod(U256::from(1_u64 << window), N);
         }
@@ -174,14 +181,13 @@ mod tests {
         for k in scalars(&mut Rng::from_env()) {
             let number = U256::from_limbs(k.0);
             let halves = split(&k);
-            let half = |signs: &Signs<3>| {
-                value((0..DIGITS).map(|place| signs.digit(place, WINDOW)), WINDOW)
-            };
+            let half = |signs: &Signs<3>| value(signs, DIGITS, WINDOW);
             let (first, second) = (half(&halves.first), half(&halves.second));
             assert_eq!(first.add_mod(second.mul_mod(LAMBDA, N), N), number, "{number}");
             let base = BaseDigits::new(&k);
-            let digits = (0..BASE_DIGITS).map(|place| base.digit(place));
-            assert_eq!(value(digits, BASE_WINDOW), number, "{number}");
+            let magnitude = value(&base.signs, BASE_DIGITS, BASE_WINDOW);
+            let signed = if base.negative == 0 { magnitude } else { N - magnitude };
+            assert_eq!(signed % N, number, "{number}");
         }
     }
 

@@ -83,6 +83,10 @@ pub(crate) trait Lanes: Copy + Debug + Send + Sync + 'static {
     fn shr<const BY: u32>(self, a: Self::Word) -> Self::Word;
     /// Shifts zeros in from the right.
     fn shl<const BY: u32>(self, a: Self::Word) -> Self::Word;
+    /// Shifts zeros in from the left, by less than 64.
+    fn shr_by(self, a: Self::Word, by: u32) -> Self::Word;
+    /// Shifts zeros in from the right, by less than 64.
+    fn shl_by(self, a: Self::Word, by: u32) -> Self::Word;
     /// All ones in the lanes that are zero, else zero.
     fn is_zero(self, a: Self::Word) -> Self::Word;
 

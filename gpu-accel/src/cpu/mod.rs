@@ -11,6 +11,7 @@ mod field;
 mod keccak;
 mod lanes;
 mod multiples;
+mod multiply;
 mod path;
 mod point;
 mod product;

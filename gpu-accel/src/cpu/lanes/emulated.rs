@@ -93,6 +93,16 @@ impl<const N: usize> Lanes for Emulated<N> {
     }
 
     #[inline(always)]
+    fn shr_by(self, a: [u64; N], by: u32) -> [u64; N] {
+        a.map(|a| a >> by)
+    }
+
+    #[inline(always)]
+    fn shl_by(self, a: [u64; N], by: u32) -> [u64; N] {
+        a.map(|a| a << by)
+    }
+
+    #[inline(always)]
     fn is_zero(self, a: [u64; N]) -> [u64; N] {
         a.map(|a| if a == 0 { u64::MAX } else { 0 })
     }

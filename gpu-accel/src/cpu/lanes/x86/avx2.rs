@@ -114,6 +114,16 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn shr_by(self, a: __m256i, by: u32) -> __m256i {
+        proven!(_mm256_srl_epi64(a, _mm_cvtsi32_si128(by as i32)))
+    }
+
+    #[inline(always)]
+    fn shl_by(self, a: __m256i, by: u32) -> __m256i {
+        proven!(_mm256_sll_epi64(a, _mm_cvtsi32_si128(by as i32)))
+    }
+
+    #[inline(always)]
     fn is_zero(self, a: __m256i) -> __m256i {
         proven!(_mm256_cmpeq_epi64(a, _mm256_setzero_si256()))
     }

@@ -119,6 +119,16 @@ macro_rules! integer_lanes {
         }
 
         #[inline(always)]
+        fn shr_by(self, a: __m512i, by: u32) -> __m512i {
+            proven!(_mm512_srl_epi64(a, _mm_cvtsi32_si128(by as i32)))
+        }
+
+        #[inline(always)]
+        fn shl_by(self, a: __m512i, by: u32) -> __m512i {
+            proven!(_mm512_sll_epi64(a, _mm_cvtsi32_si128(by as i32)))
+        }
+
+        #[inline(always)]
         fn is_zero(self, a: __m512i) -> __m512i {
             proven!(_mm512_movm_epi64(_mm512_testn_epi64_mask(a, a)))
         }
