@@ -30,20 +30,12 @@ impl Rng {
     }
 }
 
-/// Runs an expression with every instruction set that this machine has, and the emulated one.
-macro_rules! each_lanes {
+/// Runs an expression with every instruction set that this machine has.
+macro_rules! hardware_lanes {
     (|$lanes:ident| $run:expr) => {{
-        use $crate::cpu::lanes;
-        {
-            let $lanes = lanes::Emulated::<8>;
-            $run;
-        }
-        {
-            let $lanes = lanes::Emulated::<1>;
-            $run;
-        }
         #[cfg(target_arch = "x86_64")]
         {
+            use $crate::cpu::lanes;
             if let Some($lanes) = lanes::Avx512Ifma::detect() {
                 $run;
             }
@@ -57,4 +49,15 @@ macro_rules! each_lanes {
     }};
 }
 
-pub(crate) use each_lanes;
+/// The same, and with the emulated one, which is that of AVX-512 IFMA in plain integers.
+macro_rules! each_lanes {
+    (|$lanes:ident| $run:expr) => {{
+        {
+            let $lanes = $crate::cpu::lanes::Emulated::<8>;
+            $run;
+        }
+        $crate::cpu::testing::hardware_lanes!(|$lanes| $run);
+    }};
+}
+
+pub(crate) use {each_lanes, hardware_lanes};
