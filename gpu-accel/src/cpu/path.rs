@@ -32,7 +32,7 @@ pub enum CpuPath {
 pub(crate) const RECOVER_BATCH: usize = 256;
 
 /// Batches of fewer signatures go one by one: a batch pays its inversions in any case.
-const RECOVER_BATCH_MIN: usize = 5;
+const RECOVER_BATCH_MIN: usize = 6;
 
 /// Fewer messages go one by one: a vector's permutation takes as long as that of two.
 const KECCAK_BATCH_MIN: usize = 3;

@@ -85,7 +85,7 @@ fn random_requests_equal_libsecp256k1() {
     hardware_lanes!(|lanes| check(lanes, &requests, &expected));
     // Slower than all others together: a share of them.
     let share = count / 5;
-    check(Emulated::<8>, &requests[..share], &expected[..share]);
+    check(Emulated::<2>, &requests[..share], &expected[..share]);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn equal_and_opposite_points_are_exceptional() {
     let requests = [crafted(k, N - product, u2), crafted(k, U256::from(77), u2)];
     let requests = requests.map(|request| request.expect("k·G has a small x"));
     let checked: Vec<_> = requests.iter().map(super::check).collect();
-    let keys = Emulated::<8>.run(Recover(&tasks(&requests, &checked)));
+    let keys = Emulated::<2>.run(Recover(&tasks(&requests, &checked)));
     assert_eq!(keys[0], Key::Exceptional);
     assert!(matches!(keys[1], Key::Point(_)), "{:?}", keys[1]);
 }

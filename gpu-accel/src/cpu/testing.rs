@@ -53,7 +53,7 @@ macro_rules! hardware_lanes {
 macro_rules! each_lanes {
     (|$lanes:ident| $run:expr) => {{
         {
-            let $lanes = $crate::cpu::lanes::Emulated::<8>;
+            let $lanes = $crate::cpu::lanes::Emulated::<2>;
             $run;
         }
         $crate::cpu::testing::hardware_lanes!(|$lanes| $run);
