@@ -85,8 +85,8 @@ pub(crate) fn split(k: &Scalar) -> Halves {
     Halves { first: Signs::new(first, bits), second: Signs::new(second, bits) }
 }
 
-/// The numbers in two's complement: k less the nearest point of the lattice, and where a half is even
-/// an odd one of the basis more.
+/// The numbers in two's complement: k less the nearest point of the lattice, and where a half is
+/// even, an odd one of the basis more.
 fn split_odd(k: &Scalar) -> [[u64; 3]; 2] {
     let nearest = |scaled: &[u64; 4]| {
         let product: [u64; 8] = multiply(&k.0, scaled);

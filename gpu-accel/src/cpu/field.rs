@@ -1,7 +1,7 @@
 //! The field of secp256k1, p = 2^256 - 2^32 - 977, in lanes.
 //!
-//! An [`Element`] is *normal*: limbs below 2^52, the highest below 2^49, the value below 2^257 and not
-//! unique. What a sum or a difference gives goes straight into the next product, or is taken
+//! An [`Element`] is *normal*: limbs below 2^52, the highest below 2^49, the value below 2^257 and
+//! not unique. What a sum or a difference gives goes straight into the next product, or is taken
 //! along by the carry that ends a product, so that most additions need no carry of their own.
 
 use super::{

@@ -1,4 +1,4 @@
-//! The seam between arithmetic and instruction sets: vectors of 64-bit lanes with a 52-bit multiply.
+//! The seam between arithmetic and instruction sets: vectors of 64-bit lanes that multiply 52 bits.
 //!
 //! All of secp256k1 here is written once over [`Lanes`]. An implementation is a value that exists
 //! only where the CPU has the instructions, so holding one is the proof that they may run.

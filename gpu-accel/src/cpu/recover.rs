@@ -1,4 +1,4 @@
-//! From requests to addresses: range checks and numbers modulo n before a batch, and Keccak after it.
+//! From requests to addresses: range checks and numbers modulo n before a batch, Keccak after it.
 
 use alloy_consensus::crypto::SECP256K1N_HALF;
 use alloy_primitives::{Address, B256, U256};

@@ -59,8 +59,7 @@ impl Lanes for Avx2 {
         unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), word) }
     }
 
-    /// Lane by lane: the gather instruction takes several times as long, on CPUs whose microcode
-    /// mitigates its data sampling.
+    /// Lane by lane, which was measured to be faster than the gather instruction.
     #[inline(always)]
     fn gather<const N: usize>(self, table: &[u64], start: __m256i, stride: usize) -> [__m256i; N] {
         let mut starts = [0; 4];

@@ -60,8 +60,7 @@ macro_rules! integer_lanes {
             unsafe { _mm512_storeu_epi64(values.as_mut_ptr().cast(), word) }
         }
 
-        /// Lane by lane: the gather instruction takes several times as long, on CPUs whose microcode
-        /// mitigates its data sampling.
+        /// Lane by lane, which was measured to be faster than the gather instruction.
         #[inline(always)]
         fn gather<const N: usize>(
             self,
