@@ -57,6 +57,8 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     effort: Effort,
     helper: Option<Runner<E>>,
     record: Record,
+    /// Whether most of what is to come rests on one another.
+    mostly_hot: bool,
     bloom: HandedBloom,
     /// What the transaction at the frontier published before it was found not to stand. It stays
     /// in place as an estimate until the transaction has been run again.
@@ -81,6 +83,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             effort,
             helper: None,
             record,
+            mostly_hot: false,
             bloom,
             overtaken,
             pen,
@@ -102,7 +105,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
     /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
     fn gives_up(&self) -> bool {
-        self.effort == Effort::Adaptive && self.record.is_hopeless()
+        self.effort == Effort::Adaptive && (self.mostly_hot || self.record.is_hopeless())
     }
 
     /// Whether the block's executor had better go on alone.
@@ -174,7 +177,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 return Step::Result(result);
             }
             session.counters().count_abort(result.result.tx_gas_used());
-            self.record.aborted(target, &session.hot);
+            if self.record.aborted(target, &session.hot) {
+                self.mostly_hot = session.is_mostly_hot(index);
+            }
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
             session.counters().count_abort(0);

@@ -142,6 +142,14 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         same.find(|lower| !self.scheduler().has_executed(*lower))
     }
 
+    /// Whether most transactions from `index` on call targets whose transactions have shown to rest
+    /// on one another. Such a block is a chain, and more threads make it no shorter.
+    pub(super) fn is_mostly_hot(&self, index: TxIdx) -> bool {
+        let rest = &self.txs[index..];
+        let is_hot = |tx: &&E::Tx| E::target(tx).is_some_and(|target| self.hot.contains(&target));
+        rest.iter().filter(is_hot).count() * 4 >= rest.len() * 3
+    }
+
     /// Takes what the latest incarnation left.
     pub(super) fn take(&self, index: TxIdx) -> Option<Box<Speculated<E::HaltReason>>> {
         self.slots[index].lock().take()

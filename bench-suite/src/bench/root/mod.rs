@@ -33,7 +33,7 @@ const MAX_THREADS: u64 = 1024;
 
 /// State roots after changes of large states, against ethrex-trie.
 #[derive(Debug, Clone, Args)]
-pub struct RootArgs {
+pub(super) struct RootArgs {
     /// The cases to run, by name; all of them if none is given.
     #[arg(value_name = "CASE", value_parser = CASES.map(|case| case.name))]
     cases: Vec<String>,
