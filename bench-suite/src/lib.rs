@@ -5,4 +5,5 @@ pub mod cli;
 pub mod conformance;
 pub mod input;
 pub mod replay;
+mod trie_workers;
 pub mod workload;
