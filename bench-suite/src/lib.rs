@@ -6,4 +6,5 @@ pub mod conformance;
 pub mod gpu;
 pub mod input;
 pub mod replay;
+mod trie_workers;
 pub mod workload;

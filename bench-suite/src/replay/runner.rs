@@ -23,7 +23,10 @@ use super::{
     stats::{median, median_count, milliseconds, timed},
     whole::{self, Crew, WholeBlock},
 };
-use crate::input::{BlockInput, InputState};
+use crate::{
+    input::{BlockInput, InputState},
+    trie_workers::trie_workers,
+};
 
 /// Replays blocks, one after another, on the same engine.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ impl Runner {
         Ok(Self {
             accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
             engine: Engine::new(EngineConfig { threads })?,
-            trie_workers: TrieWorkers::new(threads).map_err(io::Error::other)?,
+            trie_workers: trie_workers(threads).map_err(io::Error::other)?,
             options: ExecuteOptions {
                 force_parallel: args.force_parallel,
                 ..ExecuteOptions::default()
