@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use alloy_evm::Database;
+use alloy_primitives::Address;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
@@ -44,7 +45,9 @@ impl Effort {
             _ if rehearse => Some(Self::Rehearsing),
             Decision::Forced => Some(Self::Persistent),
             Decision::Parallel => Some(Self::Adaptive),
-            Decision::OneThread | Decision::TooLittleWork | Decision::GaveUp => None,
+            Decision::OneThread | Decision::TooLittleWork | Decision::Chain | Decision::GaveUp => {
+                None
+            }
         }
     }
 }
@@ -208,6 +211,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
         self.next += 1;
+    }
+
+    /// Targets whose transactions have shown to rest on one another.
+    pub(super) fn hot_targets(&self) -> Vec<Address> {
+        self.session.hot.all()
     }
 
     /// What the block has cost up to here.

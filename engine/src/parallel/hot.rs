@@ -43,6 +43,16 @@ impl HotTargets {
         self.any.load(Ordering::Relaxed) && self.targets.read().contains(target)
     }
 
+    /// Targets that are known before the block begins.
+    pub(super) fn known(targets: Vec<Address>) -> Self {
+        let any = AtomicBool::new(!targets.is_empty());
+        Self { any, targets: RwLock::new(targets.into_iter().collect()) }
+    }
+
+    pub(super) fn all(&self) -> Vec<Address> {
+        self.targets.read().iter().copied().collect()
+    }
+
     /// Whether the target is new among them.
     fn insert(&self, target: Address) -> bool {
         let new = self.targets.write().insert(target);

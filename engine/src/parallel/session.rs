@@ -98,13 +98,13 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         env: EvmEnv<E::Spec, E::BlockEnv>,
         txs: Arc<[E::Tx]>,
         shared: Arc<Shared>,
+        hot: HotTargets,
         workers: usize,
     ) -> Self {
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
         // The committer has two: one of its own, and one as it helps the workers.
         let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
         let arrived = AtomicUsize::new(1);
-        let hot = HotTargets::default();
         Self { shared, factory, env, txs, slots, counters, arrived, hot, workers }
     }
 
