@@ -1,5 +1,7 @@
 //! The threads and the Keccak of all tries that the command times.
 
+use alloy_primitives::B256;
+use pleach_gpu_accel::CpuPath;
 use pleach_state::mpt::TrieWorkers;
 use rayon::ThreadPoolBuildError;
 
@@ -8,5 +10,7 @@ use rayon::ThreadPoolBuildError;
 /// # Errors
 /// If the operating system refuses to start the threads.
 pub(crate) fn trie_workers(threads: usize) -> Result<TrieWorkers, ThreadPoolBuildError> {
-    TrieWorkers::new(threads)
+    let keccak =
+        |messages: &[&[u8]], hashes: &mut [B256]| CpuPath::best().keccak256(messages, hashes);
+    Ok(TrieWorkers::new(threads)?.with_keccak(keccak))
 }
