@@ -1,7 +1,5 @@
 //! Whether running ahead pays, judged from what a block shows before it starts.
 
-use std::collections::HashSet;
-
 use alloy_primitives::Address;
 
 use crate::RecoveredBlock;
@@ -72,9 +70,20 @@ const SAMPLED: usize = 64;
 fn few_accounts_do_all(block: &RecoveredBlock) -> bool {
     let sample = &block.tx_envs()[..block.tx_envs().len().min(SAMPLED)];
     let plain = sample.iter().filter(|tx| tx.data.is_empty()).count();
-    let parties = sample.iter().flat_map(|tx| [Some(tx.caller), tx.kind.to().copied()]);
-    let distinct: HashSet<Address> = parties.flatten().collect();
-    plain * 2 > sample.len() && distinct.len() * 8 < sample.len()
+    let few = sample.len() / 8;
+    if plain * 2 <= sample.len() {
+        return false;
+    }
+    let mut distinct: Vec<Address> = Vec::with_capacity(few);
+    for party in sample.iter().flat_map(|tx| [Some(tx.caller), tx.kind.to().copied()]).flatten() {
+        if !distinct.contains(&party) {
+            if distinct.len() == few {
+                return false;
+            }
+            distinct.push(party);
+        }
+    }
+    true
 }
 
 /// Decides for a block, `hot` of whose transactions call targets that earlier blocks found to make
