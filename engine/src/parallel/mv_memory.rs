@@ -214,12 +214,12 @@ impl MvMemory {
         let heads = self.account_heads(hash);
         let words = AddressWords::of(address);
         let latest = |head| self.before(head, reader).find(|(_, write)| write.is_of(words));
-        let mut overlay = AccountOverlay::default();
-        overlay.balance = known.balance;
-        if known.balance.is_none() {
-            overlay.balance = latest(&heads.balance).map(|(_, write)| write.value());
-        }
-        overlay.nonce = known.nonce;
+        let balance = || latest(&heads.balance).map(|(_, write)| write.value());
+        let mut overlay = AccountOverlay {
+            balance: known.balance.or_else(balance),
+            nonce: known.nonce,
+            ..AccountOverlay::default()
+        };
         if known.nonce.is_none()
             && let Some((writer, write)) = latest(&heads.nonce)
         {
