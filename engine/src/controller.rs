@@ -17,8 +17,8 @@ pub enum Decision {
     OneThread,
     /// Serially, because handing results over was expected to cost more than running ahead saves.
     TooLittleWork,
-    /// Serially, because a few accounts, or contracts whose calls have shown to rest on one another,
-    /// take part in nearly all: the block is a chain.
+    /// Serially, because a few accounts, or contracts whose calls have shown to rest on one
+    /// another, take part in nearly all: the block is a chain.
     Chain,
     /// In parallel at first; serially from where most results had turned out not to stand.
     GaveUp,
@@ -87,7 +87,8 @@ fn few_accounts_do_all(block: &RecoveredBlock) -> bool {
 }
 
 /// Decides for a block, `hot` of whose transactions call targets that earlier blocks found to make
-/// them rest on one another. The gas in its header is a hint: a wrong one costs time and nothing else.
+/// them rest on one another. The gas in its header is a hint: a wrong one costs time and nothing
+/// else.
 pub(crate) fn decide(block: &RecoveredBlock, threads: usize, hot: usize) -> Decision {
     if threads < 2 {
         return Decision::OneThread;

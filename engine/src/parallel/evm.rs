@@ -256,9 +256,9 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         }
     }
 
-    /// Tells a caller that goes through the announced list that it may ask for any transaction next,
-    /// such as an empty one, and gets what the announced one gives: copying a transaction for
-    /// nothing but to be compared is a waste. False if the transaction itself is needed.
+    /// Tells a caller that goes through the announced list that it may ask for any transaction
+    /// next, such as an empty one, and gets what the announced one gives: copying a transaction
+    /// for nothing but to be compared is a waste. False if the transaction itself is needed.
     pub(crate) fn take_next_as_announced(&mut self) -> bool {
         self.next_is_announced =
             matches!(&self.stage, Stage::Speculating(committer) if !committer.leaves());

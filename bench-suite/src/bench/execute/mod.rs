@@ -1,5 +1,5 @@
-//! `pleach bench execute`: made-up blocks of one kind each, executed by a bare loop over alloy-evm's
-//! own executor, by Pleach's serial path, and in parallel.
+//! `pleach bench execute`: made-up blocks of one kind each, executed by a bare loop over
+//! alloy-evm's own executor, by Pleach's serial path, and in parallel.
 //!
 //! The three take turns, so that what the machine does meanwhile hits all alike. Outputs are
 //! compared before anything is timed. A block with a transaction that may not be in it is executed

@@ -75,7 +75,8 @@ impl KindReport {
         let differs = if self.equal { "" } else { "  OUTPUTS DIFFER" };
         writeln!(
             out,
-            "{:22} {:>7} {:>7.1} {:>6.1} ms {:>6.1} ms {:>6.1} ms {:>7.2}x {:>6} {:>7} {:>8}  {}{}{}",
+            "{:22} {:>7} {:>7.1} {:>6.1} ms {:>6.1} ms {:>6.1} ms {:>7.2}x {:>6} {:>7} {:>8}  \
+             {}{}{}",
             self.kind,
             self.transactions,
             self.gas_used as f64 / 1e6,
