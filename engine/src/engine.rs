@@ -12,9 +12,11 @@ use crate::{
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
     parallel::{
-        Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Validation,
+        Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Tracer,
+        Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, run_block},
+    trace::Traced,
 };
 
 /// How an [`Engine`] is set up.
@@ -81,12 +83,43 @@ impl Engine {
         prestate: &Arc<P>,
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        self.choose(chain, block, prestate, options, None)
+    }
+
+    /// Like [`Self::execute`], and writes down what happens when. Takes a little longer: the clock
+    /// is read a few times per transaction.
+    ///
+    /// # Errors
+    /// The same as [`Self::execute`].
+    pub fn execute_traced<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+    ) -> Result<Traced, ExecuteError> {
+        let senders = block.tx_envs().iter().map(|tx| (tx.caller, tx.nonce)).collect();
+        let tracer = Tracer::start(senders, options.rehearse && self.threads() == 1);
+        let (output, metrics) =
+            self.choose(chain, block, prestate, options, Some(Arc::clone(&tracer)))?;
+        let trace = metrics.decision.runs_ahead().then(|| tracer.finish());
+        Ok(Traced { output, metrics, trace })
+    }
+
+    fn choose<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         let decision = match options.force_parallel || options.rehearse {
             true => Decision::Forced,
             false => decide(block, self.threads()),
         };
         if let Some(effort) = Effort::of(decision, options.rehearse) {
-            return self.run_ahead(chain, block, prestate, options.access_list, effort);
+            return self.run_ahead(chain, block, prestate, options.access_list, effort, tracer);
         }
         let executions = block.transactions().len() as u64;
         let output = execute_serial(chain, block, prestate, options.access_list)?;
@@ -100,6 +133,7 @@ impl Engine {
         prestate: &Arc<P>,
         access_list: bool,
         effort: Effort,
+        tracer: Option<Arc<Tracer>>,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
@@ -120,6 +154,7 @@ impl Engine {
                 validation,
                 effort,
                 bloom,
+                tracer,
             });
             evm.speculate();
         })?;

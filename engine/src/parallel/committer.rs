@@ -12,6 +12,7 @@ use super::{
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    trace::Lane,
     validate::{Validation, correct_balances, validate},
 };
 use crate::{Decision, Metrics};
@@ -61,6 +62,7 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     /// in place as an estimate until the transaction has been run again.
     overtaken: Option<EvmState>,
     next: TxIdx,
+    lane: Lane,
 }
 
 impl<E: SpeculativeEvmFactory> Committer<E> {
@@ -72,7 +74,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     ) -> Self {
         let record = Record::default();
         let (helper, overtaken) = (None, None);
-        Self { session, validation, effort, helper, record, bloom, overtaken, next: 0 }
+        let lane = Lane::of(&session);
+        Self { session, validation, effort, helper, record, bloom, overtaken, next: 0, lane }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
@@ -90,13 +93,17 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
         let mut idle_rounds = 0;
+        self.lane.turns_to(self.next);
         loop {
             match session.scheduler().at_frontier() {
                 Frontier::Claimed(version) if self.rehearses(version) => {
                     self.run_ahead(version);
                     continue;
                 }
-                Frontier::Claimed(_) => return Step::Run,
+                Frontier::Claimed(version) => {
+                    self.lane.begins_in_turn(version.index);
+                    return Step::Run;
+                }
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
@@ -136,16 +143,19 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 self.next = index + 1;
                 self.bloom.hand(bloom.take());
                 self.record.stood(target);
+                self.lane.stands(index, &speculated);
                 return Step::Result(speculated.result);
             }
             session.counters.count_abort(result.result.tx_gas_used());
             self.record.aborted(target, &session.hot);
+            self.lane.falls(index, &speculated, memory, db, self.validation);
             self.overtaken = Some(speculated.result.state);
         } else {
             session.counters.count_abort(0);
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
+        self.lane.begins_in_turn(index);
         Step::Run
     }
 
@@ -162,6 +172,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             session.publish(self.next, state);
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
+        self.lane.ran_in_turn(self.next, state);
         self.next += 1;
     }
 
@@ -184,6 +195,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
 impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
     fn drop(&mut self) {
+        self.lane.stops();
         self.session.scheduler().halt();
     }
 }

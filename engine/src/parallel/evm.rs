@@ -23,6 +23,7 @@ use super::{
     pool::{Pool, Work},
     receipts::HandedBloom,
     session::Session,
+    trace::Tracer,
     validate::Validation,
     view::SharedPrestate,
 };
@@ -130,6 +131,8 @@ pub(crate) struct Announced<Tx> {
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
     pub(crate) bloom: HandedBloom,
+    /// Where to write down what happens when, if somebody asked for it.
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 impl<E: SpeculativeEvmFactory, V> std::fmt::Debug for PleachEvm<E, V> {
@@ -173,7 +176,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let session = Session::new(factory, env, block.txs, block.prestate, changes, workers);
+        let Announced { txs, prestate, tracer, .. } = block;
+        let session = Session::new(factory, env, txs, prestate, changes, workers, tracer);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));

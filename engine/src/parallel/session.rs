@@ -25,6 +25,7 @@ use super::{
     observe::SpeculativeEvmFactory,
     pool::Work,
     read_set::ReadSet,
+    trace::{Ending, Lane, Tracer},
     validate::still_reads_the_same,
     view::{Shared, SharedPrestate, View, ViewError},
 };
@@ -56,6 +57,8 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
+    /// Where to write down what happens when, if somebody asked for it.
+    pub(super) tracer: Option<Arc<Tracer>>,
 }
 
 /// What the block cost so far. Statistics only: nothing is decided by them, so relaxed will do.
@@ -85,6 +88,7 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         prestate: Arc<dyn SharedPrestate>,
         pre_block: &[EvmState],
         workers: usize,
+        tracer: Option<Arc<Tracer>>,
     ) -> Self {
         let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS);
         let memory = MvMemory::new(txs.len(), env.block_env.beneficiary());
@@ -95,7 +99,7 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
         let counters = CachePadded::default();
         let hot = HotTargets::default();
-        Self { shared, factory, env, txs, slots, counters, hot, workers }
+        Self { shared, factory, env, txs, slots, counters, hot, workers, tracer }
     }
 
     pub(super) fn scheduler(&self) -> &Scheduler {
@@ -167,12 +171,14 @@ pub(super) const SPIN_ROUNDS: u32 = 256;
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {
     evm: E::Speculative,
+    lane: Lane,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
     pub(super) fn new(session: &Session<E>) -> Self {
         let view = View::new(Arc::clone(&session.shared));
-        Self { evm: session.factory.create_speculative(view, session.env.clone()) }
+        let evm = session.factory.create_speculative(view, session.env.clone());
+        Self { evm, lane: Lane::of(session) }
     }
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
@@ -181,6 +187,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         // the committer then runs the transaction itself and panics as serial execution would.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
         if outcome.is_err() {
+            self.lane.ends(Ending::Void);
             *self = Self::new(session);
             session.store(version.index, None);
             session.scheduler().finish(version);
@@ -195,6 +202,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             return;
         }
         session.counters.count_execution();
+        self.lane.begins(index);
         self.evm.db_mut().begin(index, E::sender(tx));
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
@@ -202,13 +210,15 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         match (result, failure) {
             (_, Some(ViewError::Dependency(dependency))) => {
                 session.counters.count_abort(0);
+                self.lane.ends(Ending::Waited(dependency));
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
                 let bloom = Self::bloom(&result);
-                Self::deliver(session, version, Box::new(Speculated { result, reads, bloom }));
+                self.deliver(session, version, Box::new(Speculated { result, reads, bloom }));
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
+                self.lane.ends(Ending::Void);
                 session.store(index, None);
                 session.scheduler().finish(version);
             }
@@ -220,14 +230,21 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
     }
 
-    fn deliver(session: &Session<E>, version: Version, speculated: Box<Speculated<E::HaltReason>>) {
+    fn deliver(
+        &self,
+        session: &Session<E>,
+        version: Version,
+        speculated: Box<Speculated<E::HaltReason>>,
+    ) {
         let index = version.index;
         if !still_reads_the_same(&session.shared.memory, index, &speculated.reads) {
             session.counters.count_abort(speculated.result.result.tx_gas_used());
+            self.lane.is_overtaken(index, &session.shared.memory, &speculated);
             session.scheduler().abort(version);
             return;
         }
         session.publish(index, &speculated.result.state);
+        self.lane.ends(Ending::Delivered);
         session.store(index, Some(speculated));
         session.scheduler().finish(version);
     }

@@ -63,9 +63,9 @@ impl<T> Versions<T> {
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) balance: Option<U256>,
-    nonce: Option<u64>,
+    pub(super) nonce: Option<u64>,
     pub(super) exists: Option<bool>,
-    code: Option<Box<Code>>,
+    pub(super) code: Option<Box<Code>>,
 }
 
 impl Parts {

@@ -1,0 +1,159 @@
+//! Which transactions rest on which, told from a rehearsal on one thread.
+
+use std::collections::HashMap;
+
+use alloy_primitives::{Address, U256};
+use foldhash::fast::RandomState;
+use pleach_scheduler::TxIdx;
+use revm::state::{Account, EvmState};
+
+use crate::{
+    parallel::{
+        read_set::{AccountRead, EXACT_FROM, ReadSet},
+        versions::Parts,
+    },
+    trace::{Dependencies, Dependency, Location},
+};
+
+/// Takes each transaction's reads and then its writes, in block order.
+pub(super) struct DependencyRecorder {
+    senders: Vec<(Address, u64)>,
+    /// The last writer of each location but balances.
+    writers: HashMap<Location, TxIdx, RandomState>,
+    /// The last transaction that created or deleted the account, and with it all its slots.
+    resets: HashMap<Address, TxIdx, RandomState>,
+    balances: HashMap<Address, BalanceHistory, RandomState>,
+    numbers: HashMap<Location, u32, RandomState>,
+    found: Dependencies,
+}
+
+/// What became of a balance within the block.
+struct BalanceHistory {
+    before: U256,
+    /// Who changed it, and what it was then, in block order.
+    changes: Vec<(TxIdx, U256)>,
+}
+
+impl DependencyRecorder {
+    pub(super) fn new(senders: Vec<(Address, u64)>) -> Self {
+        Self {
+            senders,
+            writers: HashMap::default(),
+            resets: HashMap::default(),
+            balances: HashMap::default(),
+            numbers: HashMap::default(),
+            found: Dependencies::default(),
+        }
+    }
+
+    pub(super) fn take_found(&mut self) -> Dependencies {
+        std::mem::take(&mut self.found)
+    }
+
+    /// A transaction read this.
+    pub(super) fn reads(&mut self, index: TxIdx, reads: &ReadSet) {
+        for read in &reads.slots {
+            let location = Location::Slot(read.address, read.slot);
+            let written = self.writers.get(&location).copied();
+            let reset = self.resets.get(&read.address).copied();
+            self.rests_on(index, written.max(reset), location);
+        }
+        let sender = self.senders.get(index).map(|(sender, _)| *sender);
+        for read in &reads.accounts {
+            let address = read.address;
+            for location in [Location::Existence(address), Location::Code(address)] {
+                self.rests_on(index, self.writers.get(&location).copied(), location);
+            }
+            if sender != Some(address) {
+                let location = Location::Nonce(address);
+                self.rests_on(index, self.writers.get(&location).copied(), location);
+            }
+            self.reads_balance(index, read, reads.all_balances_observed);
+        }
+    }
+
+    fn reads_balance(&mut self, index: TxIdx, read: &AccountRead, all_observed: bool) {
+        let Some(history) = self.balances.get(&read.address) else { return };
+        let needed = history.changes_needed(read, all_observed);
+        let writers: Vec<_> = history.changes[..needed].iter().map(|change| change.0).collect();
+        for writer in writers {
+            self.rests_on(index, Some(writer), Location::Balance(read.address));
+        }
+    }
+
+    fn rests_on(&mut self, index: TxIdx, writer: Option<TxIdx>, location: Location) {
+        // What a transaction that did not stand had read is noted before it writes, never after.
+        let Some(writer) = writer.filter(|writer| *writer < index) else { return };
+        let locations = &mut self.found.locations;
+        let number = *self.numbers.entry(location).or_insert_with(|| {
+            locations.push(location);
+            narrow(locations.len() - 1)
+        });
+        let (reader, writer) = (narrow(index), narrow(writer));
+        self.found.edges.push(Dependency { reader, writer, location: number });
+    }
+
+    /// A transaction changed this.
+    pub(super) fn writes(&mut self, index: TxIdx, state: &EvmState) {
+        #[expect(clippy::iter_over_hash_type, reason = "each entry goes to a location of its own")]
+        for (address, account) in state {
+            if account.is_touched() {
+                self.writes_account(index, *address, account);
+            }
+        }
+    }
+
+    fn writes_account(&mut self, index: TxIdx, address: Address, account: &Account) {
+        let parts = Parts::changed(account);
+        if parts.exists.is_some() {
+            self.writers.insert(Location::Existence(address), index);
+        }
+        if parts.code.is_some() {
+            self.writers.insert(Location::Code(address), index);
+        }
+        if parts.nonce.is_some_and(|nonce| !self.is_predicted(index, address, nonce)) {
+            self.writers.insert(Location::Nonce(address), index);
+        }
+        if let Some(balance) = parts.balance {
+            let before = account.original_info().balance;
+            let new = || BalanceHistory { before, changes: Vec::new() };
+            self.balances.entry(address).or_insert_with(new).changes.push((index, balance));
+        }
+        let deleted = account.is_selfdestructed() || parts.exists == Some(false);
+        if deleted || account.is_created() {
+            self.resets.insert(address, index);
+        }
+        for (slot, _) in account.changed_storage_slots() {
+            self.writers.insert(Location::Slot(address, *slot), index);
+        }
+    }
+
+    /// Whether the nonce is what the transaction's own sender has after it, as anybody can tell
+    /// beforehand.
+    fn is_predicted(&self, index: TxIdx, address: Address, nonce: u64) -> bool {
+        let Some((sender, before)) = self.senders.get(index) else { return false };
+        *sender == address && before.checked_add(1) == Some(nonce)
+    }
+}
+
+impl BalanceHistory {
+    /// How many of the changes, from the first on, must be known for a read to serve as well as
+    /// what serial execution reads, which is the balance after all of them.
+    fn changes_needed(&self, read: &AccountRead, all_observed: bool) -> usize {
+        let Some(&(_, actual)) = self.changes.last() else { return 0 };
+        let exact = all_observed || read.balance_observed;
+        let least = read.balance.saturating_sub(read.slack);
+        let serves = |balance: U256| {
+            let small = balance < EXACT_FROM && actual < EXACT_FROM;
+            let same_class = balance.is_zero() == actual.is_zero();
+            balance == actual || (!exact && small && same_class && balance >= least)
+        };
+        let balances = self.changes.iter().map(|(_, balance)| *balance);
+        let mut balances = std::iter::once(self.before).chain(balances);
+        balances.position(serves).unwrap_or(self.changes.len())
+    }
+}
+
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).expect("a block has fewer than 2^32 transactions and locations")
+}
