@@ -175,7 +175,7 @@ impl Location {
 /// - a nonce that only the sender's own transactions raise is predicted and rests on nobody;
 /// - who learns a balance rests on all that changed it before; who only adds to it rests on
 ///   nobody; who draws on it rests on as many of the first changes as it takes until there is
-///   enough.
+///   enough and stays enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependencies {
     /// Locations through which transactions rest on one another.

@@ -138,19 +138,23 @@ impl DependencyRecorder {
 
 impl BalanceHistory {
     /// How many of the changes, from the first on, must be known for a read to serve as well as
-    /// what serial execution reads, which is the balance after all of them.
+    /// what serial execution reads, which is the balance after all of them; and not only after
+    /// them, but after any more of them as well.
     fn changes_needed(&self, read: &AccountRead, all_observed: bool) -> usize {
         let Some(&(_, actual)) = self.changes.last() else { return 0 };
-        let exact = all_observed || read.balance_observed;
+        if all_observed || read.balance_observed || actual >= EXACT_FROM {
+            return self.changes.len();
+        }
         let least = read.balance.saturating_sub(read.slack);
         let serves = |balance: U256| {
-            let small = balance < EXACT_FROM && actual < EXACT_FROM;
             let same_class = balance.is_zero() == actual.is_zero();
-            balance == actual || (!exact && small && same_class && balance >= least)
+            balance < EXACT_FROM && same_class && balance >= least
         };
-        let balances = self.changes.iter().map(|(_, balance)| *balance);
-        let mut balances = std::iter::once(self.before).chain(balances);
-        balances.position(serves).unwrap_or(self.changes.len())
+        let last_useless = self.changes.iter().rposition(|(_, balance)| !serves(*balance));
+        match last_useless {
+            Some(at) => (at + 2).min(self.changes.len()),
+            None => usize::from(!serves(self.before)),
+        }
     }
 }
 
