@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod conformance;
 pub mod input;
+pub mod profile;
 pub mod replay;
 pub mod workload;

@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use serde::Serialize;
 
 use super::check::{Checks, Mismatch, NotChecked};
-use crate::input::BlockInput;
+use crate::{input::BlockInput, profile::BlockProfile};
 
 /// How a block came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -83,6 +83,8 @@ pub struct BlockReport {
     pub reexecuted_gas: Option<u64>,
     /// How the engine chose to execute the block in the last parallel run, and why.
     pub decision: Option<&'static str>,
+    /// Where the time went and what held the block up, if `--profile` asked for it.
+    pub profile: Option<Box<BlockProfile>>,
 }
 
 /// What the timed runs gave.
@@ -127,7 +129,19 @@ impl BlockReport {
             aborts: None,
             reexecuted_gas: None,
             decision: None,
+            profile: None,
         }
+    }
+
+    /// One line on what the block is; why there is none, if it could not be read or executed.
+    pub(super) fn facts(&self) -> String {
+        if let Some(error) = &self.error {
+            return error.clone();
+        }
+        let fork = self.fork.unwrap_or("?");
+        let gas = self.gas_used.unwrap_or_default() as f64 / 1e6;
+        let (txs, origin) = (self.txs.unwrap_or_default(), &self.origin);
+        format!("{fork}, {txs} transactions, {gas:.3} Mgas, from {origin}")
     }
 
     /// The report of a block that is about to be executed: what the block itself says.

@@ -1,0 +1,333 @@
+//! The runs that a profile is made from.
+
+use std::{io, sync::Arc, time::Instant};
+
+use alloy_consensus::Transaction;
+use alloy_primitives::Bytes;
+use pleach_engine::{
+    BlockOutput, ChainSpec, Decision, Engine, EngineConfig, ExecuteError, ExecuteOptions,
+    RecoveredBlock, execute_serial,
+    trace::{Dependencies, Location, Outcome, Trace, Traced},
+};
+use pleach_state::FlatState;
+
+use super::{
+    chain::Graph,
+    heat::Heat,
+    model::{
+        BlockProfile, Commit, Conflict, CriticalPath, GasPath, Incarnation, Limit, PathLocation,
+        PathStep, Schedule, Stale, TransactionFacts, Wasted,
+    },
+    selectors, words,
+};
+
+/// Fewer runs than this give no median worth the name.
+const MIN_RUNS: usize = 3;
+
+/// Profiles blocks, one after another.
+#[derive(Debug)]
+pub struct Profiler {
+    /// One thread, for rehearsals and for each transaction's own time.
+    alone: Engine,
+    runs: usize,
+}
+
+/// A block as the runs take it: senders known, prestate flat in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The rules.
+    pub chain: &'a Arc<ChainSpec>,
+    /// The block.
+    pub block: &'a Arc<RecoveredBlock>,
+    /// The state before it.
+    pub prestate: &'a Arc<FlatState>,
+    /// What executing it gives.
+    pub expected: &'a BlockOutput,
+}
+
+/// A block's profile, and whether the runs that it took gave what they should.
+#[derive(Debug)]
+pub struct Profiled {
+    /// The profile.
+    pub profile: BlockProfile,
+    /// How the output of one of the runs differed, if one did.
+    pub difference: Option<String>,
+}
+
+/// What the runs gave.
+struct Runs {
+    dependencies: Dependencies,
+    decision: Decision,
+    forced: bool,
+    serial_ms: Vec<f64>,
+    alone: Vec<Trace>,
+    parallel: Vec<Trace>,
+    difference: Option<String>,
+}
+
+impl Profiler {
+    /// A profiler that makes `repeat` runs of each kind, three at least.
+    ///
+    /// # Errors
+    /// What the operating system says if it refuses to start a thread.
+    pub fn new(repeat: usize) -> io::Result<Self> {
+        let alone = Engine::new(EngineConfig { threads: 1 })?;
+        Ok(Self { alone, runs: repeat.max(MIN_RUNS) })
+    }
+
+    /// Profiles a block on an engine.
+    ///
+    /// # Errors
+    /// [`ExecuteError`] if the block cannot be executed.
+    pub fn profile(
+        &self,
+        engine: &Engine,
+        options: ExecuteOptions,
+        subject: Subject<'_>,
+    ) -> Result<Profiled, ExecuteError> {
+        let runs = self.run(engine, options, subject)?;
+        let transactions = transactions(subject, &runs.alone);
+        let graph = Graph::new(&runs.dependencies, transactions.len());
+        let trace = middle(&runs.parallel);
+        let times: Vec<_> = transactions.iter().map(|tx| tx.ms).collect();
+        let path = graph.heaviest(&times, |_| false);
+        let locations = &runs.dependencies.locations;
+        let heat = Heat::new(&graph, locations, trace, &transactions, &path);
+        let serial_ms = middle_value(runs.serial_ms.clone());
+        let limit = limit(serial_ms, ms(trace.end_ns), path.weight, engine.threads());
+        let mut profile = BlockProfile {
+            threads: engine.threads(),
+            decision: runs.decision.name(),
+            forced: runs.forced,
+            runs: self.runs,
+            gas: transactions.iter().map(|tx| tx.gas).sum(),
+            limit,
+            critical_path: critical_path(&graph, locations, &path.indices, &transactions),
+            critical_path_by_gas: gas_path(&graph, &transactions),
+            wasted: wasted(trace),
+            contracts: heat.contracts(),
+            locations: heat.locations(subject.block),
+            summary: Vec::new(),
+            schedule: schedule(trace),
+            transactions,
+        };
+        profile.summary = words::summary(&profile);
+        Ok(Profiled { profile, difference: runs.difference })
+    }
+
+    fn run(
+        &self,
+        engine: &Engine,
+        options: ExecuteOptions,
+        subject: Subject<'_>,
+    ) -> Result<Runs, ExecuteError> {
+        let rehearse = ExecuteOptions { rehearse: true, ..ExecuteOptions::default() };
+        let rehearsal = traced(&self.alone, rehearse, subject)?;
+        let mut difference = subject.expected.difference(&rehearsal.output);
+        let dependencies = rehearsal.trace.and_then(|trace| trace.dependencies);
+        let first = traced(engine, options, subject)?;
+        difference = difference.or(subject.expected.difference(&first.output));
+        let mut runs = Runs {
+            dependencies: dependencies.unwrap_or_default(),
+            decision: first.metrics.decision,
+            forced: first.trace.is_none(),
+            serial_ms: Vec::new(),
+            alone: Vec::new(),
+            parallel: Vec::new(),
+            difference,
+        };
+        let insist = ExecuteOptions { force_parallel: true, ..ExecuteOptions::default() };
+        let options = if runs.forced { insist } else { options };
+        for _ in 0..self.runs {
+            runs.serial_ms.push(time_serial(subject)?);
+            for (engine, options) in [(&self.alone, insist), (engine, options)] {
+                let Traced { output, trace, .. } = traced(engine, options, subject)?;
+                let difference = subject.expected.difference(&output);
+                runs.difference = runs.difference.or(difference);
+                let alone = std::ptr::eq(engine, &raw const self.alone);
+                let list = if alone { &mut runs.alone } else { &mut runs.parallel };
+                list.push(trace.unwrap_or_default());
+            }
+        }
+        Ok(runs)
+    }
+}
+
+fn traced(
+    engine: &Engine,
+    options: ExecuteOptions,
+    subject: Subject<'_>,
+) -> Result<Traced, ExecuteError> {
+    engine.execute_traced(subject.chain, subject.block, subject.prestate, options)
+}
+
+fn time_serial(subject: Subject<'_>) -> Result<f64, ExecuteError> {
+    let start = Instant::now();
+    let output = execute_serial(subject.chain, subject.block, subject.prestate, false);
+    let time = start.elapsed().as_secs_f64() * 1e3;
+    output.map(|_| time)
+}
+
+/// The run of median length; of an even number the shorter of the middle two.
+fn middle(traces: &[Trace]) -> &Trace {
+    let mut traces: Vec<_> = traces.iter().collect();
+    traces.sort_by_key(|trace| trace.end_ns);
+    traces[(traces.len() - 1) / 2]
+}
+
+/// The median, chosen as [`middle`] does.
+fn middle_value(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+}
+
+fn transactions(subject: Subject<'_>, alone: &[Trace]) -> Vec<TransactionFacts> {
+    let mut times = vec![Vec::with_capacity(alone.len()); subject.block.transactions().len()];
+    for commit in alone.iter().flat_map(|trace| &trace.commits) {
+        times[commit.index].push(ms(commit.until_ns - commit.asked_ns));
+    }
+    let mut gas_before = 0;
+    let receipts = subject.expected.receipts.iter();
+    let rows = subject.block.transactions().iter().zip(subject.block.senders()).zip(receipts);
+    rows.zip(times)
+        .map(|(((tx, from), receipt), times)| {
+            let gas = receipt.cumulative_gas_used();
+            let selector = tx.to().and_then(|_| tx.input().get(..4));
+            let array = selector.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+            TransactionFacts {
+                hash: *tx.tx_hash(),
+                from: *from,
+                to: tx.to(),
+                selector: selector.map(Bytes::copy_from_slice),
+                signature: array.and_then(selectors::signature),
+                gas: gas - std::mem::replace(&mut gas_before, gas),
+                ms: middle_value(times),
+            }
+        })
+        .collect()
+}
+
+fn limit(serial_ms: f64, parallel_ms: f64, critical_path_ms: f64, threads: usize) -> Limit {
+    let shared_work_ms = serial_ms / threads as f64;
+    let by_path = critical_path_ms > shared_work_ms;
+    let limit_ms = shared_work_ms.max(critical_path_ms);
+    Limit {
+        serial_ms,
+        parallel_ms,
+        shared_work_ms,
+        critical_path_ms,
+        limit_ms,
+        bound_by: if by_path { "critical_path" } else { "shared_work" },
+        reached: limit_ms / parallel_ms,
+        best_speedup: serial_ms / limit_ms,
+        speedup: serial_ms / parallel_ms,
+    }
+}
+
+fn critical_path(
+    graph: &Graph<'_>,
+    locations: &[Location],
+    indices: &[usize],
+    transactions: &[TransactionFacts],
+) -> CriticalPath {
+    let befores = std::iter::once(None).chain(indices.iter().copied().map(Some));
+    let step = |(index, before): (&usize, Option<usize>)| {
+        let edges = graph.of(*index).iter().filter(|edge| Some(edge.writer as usize) == before);
+        let through = edges.map(|edge| path_location(&locations[edge.location as usize]));
+        let TransactionFacts { ms, gas, .. } = transactions[*index];
+        PathStep { index: *index, ms, gas, through: through.collect() }
+    };
+    let steps: Vec<_> = indices.iter().zip(befores).map(step).collect();
+    CriticalPath {
+        ms: steps.iter().map(|step| step.ms).sum(),
+        gas: steps.iter().map(|step| step.gas).sum(),
+        steps,
+    }
+}
+
+fn gas_path(graph: &Graph<'_>, transactions: &[TransactionFacts]) -> GasPath {
+    let gas: Vec<_> = transactions.iter().map(|tx| tx.gas as f64).collect();
+    let indices = graph.heaviest(&gas, |_| false).indices;
+    GasPath {
+        gas: indices.iter().map(|index| transactions[*index].gas).sum(),
+        ms: indices.iter().map(|index| transactions[*index].ms).sum(),
+        indices,
+    }
+}
+
+pub(super) fn path_location(location: &Location) -> PathLocation {
+    PathLocation {
+        kind: location.kind(),
+        address: location.address(),
+        slot: location.slot().map(Into::into),
+    }
+}
+
+fn wasted(trace: &Trace) -> Wasted {
+    let waited = |outcome| matches!(outcome, Outcome::Waited(_));
+    Wasted {
+        aborts: trace.conflicts.len() as u64,
+        reexecuted_gas: trace.conflicts.iter().map(|conflict| conflict.gas).sum(),
+        ms: ms(trace.conflicts.iter().map(|conflict| conflict.wasted_ns).sum()),
+        waits: trace.incarnations.iter().filter(|run| waited(run.outcome)).count() as u64,
+    }
+}
+
+fn schedule(trace: &Trace) -> Schedule {
+    Schedule {
+        workers: trace.workers,
+        stopped_us: us(trace.stopped_ns),
+        end_us: us(trace.end_ns),
+        incarnations: trace.incarnations.iter().map(incarnation).collect(),
+        commits: trace.commits.iter().map(commit).collect(),
+        conflicts: trace.conflicts.iter().map(conflict).collect(),
+    }
+}
+
+fn incarnation(run: &pleach_engine::trace::IncarnationTrace) -> Incarnation {
+    Incarnation {
+        worker: run.worker,
+        index: run.index,
+        incarnation: run.incarnation,
+        start_us: us(run.start_ns),
+        end_us: us(run.end_ns),
+        outcome: match run.outcome {
+            Outcome::Stood => "stood",
+            Outcome::DidNotStand => "did_not_stand",
+            Outcome::Overtaken => "overtaken",
+            Outcome::Waited(_) => "waited",
+            Outcome::Void => "void",
+            Outcome::InTurn => "in_turn",
+            _ => "unfinished",
+        },
+    }
+}
+
+fn commit(commit: &pleach_engine::trace::CommitTrace) -> Commit {
+    Commit {
+        index: commit.index,
+        at_us: us(commit.at_ns),
+        until_us: us(commit.until_ns),
+        ran_ahead: commit.ran_ahead,
+    }
+}
+
+fn conflict(conflict: &pleach_engine::trace::ConflictTrace) -> Conflict {
+    let stale = conflict.stale.iter();
+    let stale =
+        stale.map(|read| Stale { location: path_location(&read.location), writer: read.writer });
+    Conflict {
+        index: conflict.index,
+        at_us: us(conflict.at_ns),
+        gas: conflict.gas,
+        stale: stale.collect(),
+    }
+}
+
+pub(super) fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+fn us(ns: u64) -> f64 {
+    ns as f64 / 1e3
+}

@@ -1,0 +1,122 @@
+//! The critical path: as a strip, and step by step.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+
+use super::html::{self, Html, put};
+use crate::profile::model::{BlockProfile, PathStep};
+
+/// More steps are not listed.
+const MAX_STEPS: usize = 200;
+/// Accounts that get a colour of their own.
+const COLOURS: usize = 5;
+
+/// The strip, its legend and the steps.
+pub(super) fn render(html: &mut Html, profile: &BlockProfile) {
+    let path = &profile.critical_path;
+    let by_gas = &profile.critical_path_by_gas;
+    let share = path.gas as f64 / profile.gas.max(1) as f64 * 100.0;
+    put!(
+        html,
+        "<h3>The critical path</h3><p>{} transactions, {:.3} ms and {} gas, {share:.0} % of the \
+         block's gas. Each of them could begin only when the one before had ended, as it reads \
+         what that one writes. Counted in gas, the heaviest such chain has {} transactions and {} \
+         gas. One box is one transaction, as wide as it took; the colour says which account they \
+         met in.</p>",
+        path.steps.len(),
+        path.ms,
+        html::thousands(path.gas),
+        by_gas.indices.len(),
+        html::thousands(by_gas.gas),
+    );
+    let colours = colours(profile);
+    put!(html, "<div class=\"strip\">");
+    for step in &path.steps {
+        let width = step.ms / path.ms.max(f64::MIN_POSITIVE) * 100.0;
+        let class = class(step, &colours);
+        let tip = html::escape(&tip(step));
+        put!(html, "<div class=\"{class}\" style=\"flex:{width:.4} 1 0\" data-t=\"{tip}\"></div>");
+    }
+    put!(html, "</div><p class=\"legend\">");
+    let mut legend: Vec<_> = colours.iter().collect();
+    legend.sort_by_key(|(_, place)| **place);
+    for (address, place) in legend {
+        put!(html, "<span><i class=\"p{place}\"></i>{}</span> ", html::address(address));
+    }
+    put!(html, "<span><i class=\"p\"></i>another, or the first of the chain</span></p>");
+    steps(html, profile);
+}
+
+/// The accounts in which most steps of the path met, each with a number.
+fn colours(profile: &BlockProfile) -> BTreeMap<Address, usize> {
+    let on_path = profile.contracts.iter().filter(|contract| contract.path_transactions > 0);
+    let mut counts: BTreeMap<Address, usize> = on_path.map(|c| (c.address, 0)).collect();
+    for step in &profile.critical_path.steps {
+        if let Some(count) = first_account(step).and_then(|account| counts.get_mut(&account)) {
+            *count += 1;
+        }
+    }
+    let mut order: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    order.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    order
+        .into_iter()
+        .take(COLOURS)
+        .enumerate()
+        .map(|(place, (account, _))| (account, place))
+        .collect()
+}
+
+/// The account that a step is coloured by: of those it met the one before in, the first.
+fn first_account(step: &PathStep) -> Option<Address> {
+    step.through.first().map(|location| location.address)
+}
+
+fn class(step: &PathStep, colours: &BTreeMap<Address, usize>) -> String {
+    let colour = first_account(step).and_then(|account| colours.get(&account));
+    colour.map_or_else(|| "p".to_owned(), |colour| format!("p{colour}"))
+}
+
+fn tip(step: &PathStep) -> String {
+    let through: Vec<_> = step.through.iter().take(4).map(html::short).collect();
+    let after = match through.is_empty() {
+        true => "the first of the chain".to_owned(),
+        false => format!("waits for the one before through {}", through.join(", ")),
+    };
+    let gas = html::thousands(step.gas);
+    format!("transaction {}: {:.1} µs, {gas} gas\n{after}", step.index, step.ms * 1e3)
+}
+
+fn steps(html: &mut Html, profile: &BlockProfile) {
+    let steps = &profile.critical_path.steps;
+    put!(
+        html,
+        "<details><summary>Step by step</summary><div class=\"wide\"><table><thead><tr>\
+         <th class=\"n\">transaction</th><th>calls</th><th>hash</th><th class=\"n\">gas</th>\
+         <th class=\"n\">ms</th><th>waits for the one before through</th></tr></thead><tbody>"
+    );
+    for step in steps.iter().take(MAX_STEPS) {
+        let tx = &profile.transactions[step.index];
+        let call = html::call(tx.to.as_ref(), tx.selector.as_ref(), tx.signature);
+        let to = tx.to.as_ref().map(html::address).unwrap_or_default();
+        let through: Vec<_> = step.through.iter().take(6).map(html::short).collect();
+        put!(
+            html,
+            "<tr><td class=\"n\">{}</td><td>{}<br>{to}</td><td><code class=\"long\" \
+             title=\"{}\">{}</code></td><td class=\"n\">{}</td><td class=\"n\">{:.4}</td>\
+             <td>{}</td></tr>",
+            step.index,
+            html::escape(&call),
+            tx.hash,
+            tx.hash,
+            html::thousands(step.gas),
+            step.ms,
+            html::escape(&through.join(", "))
+        );
+    }
+    put!(html, "</tbody></table></div>");
+    if steps.len() > MAX_STEPS {
+        put!(html, "<p>And {} more, all of which --json lists.</p>", steps.len() - MAX_STEPS);
+    }
+    put!(html, "</details>");
+}
