@@ -109,7 +109,9 @@ impl<'a> Heat<'a> {
         }
         let tallies = self.locations.values_mut().chain(self.contracts.values_mut());
         for tally in tallies {
-            tally.path_ms = tally.on_path.iter().map(|index| self.times[*index]).sum();
+            let times = tally.on_path.iter().map(|index| self.times[*index]);
+            // Not `sum`, which gives -0 for nothing.
+            tally.path_ms = times.fold(0.0, |sum, time| sum + time);
         }
     }
 

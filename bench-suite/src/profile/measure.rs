@@ -21,8 +21,8 @@ use super::{
     selectors, words,
 };
 
-/// Fewer runs than this give no median worth the name.
-const MIN_RUNS: usize = 3;
+/// Fewer runs than this may all have been disturbed.
+const MIN_RUNS: usize = 5;
 
 /// Profiles blocks, one after another.
 #[derive(Debug)]
@@ -57,16 +57,16 @@ pub struct Profiled {
 /// What the runs gave.
 struct Runs {
     dependencies: Dependencies,
-    decision: Decision,
-    forced: bool,
+    /// What the engine chose, where that was not to run ahead.
+    serial: Option<Decision>,
     serial_ms: Vec<f64>,
     alone: Vec<Trace>,
-    parallel: Vec<Trace>,
+    parallel: Vec<(Decision, Trace)>,
     difference: Option<String>,
 }
 
 impl Profiler {
-    /// A profiler that makes `repeat` runs of each kind, three at least.
+    /// A profiler that makes `repeat` runs of each kind, five at least.
     ///
     /// # Errors
     /// What the operating system says if it refuses to start a thread.
@@ -88,17 +88,17 @@ impl Profiler {
         let runs = self.run(engine, options, subject)?;
         let transactions = transactions(subject, &runs.alone);
         let graph = Graph::new(&runs.dependencies, transactions.len());
-        let trace = middle(&runs.parallel);
+        let (decision, trace) = fastest(&runs.parallel);
         let times: Vec<_> = transactions.iter().map(|tx| tx.ms).collect();
         let path = graph.heaviest(&times, |_| false);
         let locations = &runs.dependencies.locations;
         let heat = Heat::new(&graph, locations, trace, &transactions, &path);
-        let serial_ms = middle_value(runs.serial_ms.clone());
+        let serial_ms = least(&runs.serial_ms);
         let limit = limit(serial_ms, ms(trace.end_ns), path.weight, engine.threads());
         let mut profile = BlockProfile {
             threads: engine.threads(),
-            decision: runs.decision.name(),
-            forced: runs.forced,
+            decision: runs.serial.unwrap_or(*decision).name(),
+            forced: runs.serial.is_some(),
             runs: self.runs,
             gas: transactions.iter().map(|tx| tx.gas).sum(),
             limit,
@@ -129,25 +129,24 @@ impl Profiler {
         difference = difference.or(subject.expected.difference(&first.output));
         let mut runs = Runs {
             dependencies: dependencies.unwrap_or_default(),
-            decision: first.metrics.decision,
-            forced: first.trace.is_none(),
+            serial: first.trace.is_none().then_some(first.metrics.decision),
             serial_ms: Vec::new(),
             alone: Vec::new(),
             parallel: Vec::new(),
             difference,
         };
         let insist = ExecuteOptions { force_parallel: true, ..ExecuteOptions::default() };
-        let options = if runs.forced { insist } else { options };
+        let options = if runs.serial.is_some() { insist } else { options };
         for _ in 0..self.runs {
             runs.serial_ms.push(time_serial(subject)?);
-            for (engine, options) in [(&self.alone, insist), (engine, options)] {
-                let Traced { output, trace, .. } = traced(engine, options, subject)?;
-                let difference = subject.expected.difference(&output);
+            let alone = traced(&self.alone, insist, subject)?;
+            let parallel = traced(engine, options, subject)?;
+            for output in [&alone.output, &parallel.output] {
+                let difference = subject.expected.difference(output);
                 runs.difference = runs.difference.or(difference);
-                let alone = std::ptr::eq(engine, &raw const self.alone);
-                let list = if alone { &mut runs.alone } else { &mut runs.parallel };
-                list.push(trace.unwrap_or_default());
             }
+            runs.alone.extend(alone.trace);
+            runs.parallel.push((parallel.metrics.decision, parallel.trace.unwrap_or_default()));
         }
         Ok(runs)
     }
@@ -168,17 +167,16 @@ fn time_serial(subject: Subject<'_>) -> Result<f64, ExecuteError> {
     output.map(|_| time)
 }
 
-/// The run of median length; of an even number the shorter of the middle two.
-fn middle(traces: &[Trace]) -> &Trace {
-    let mut traces: Vec<_> = traces.iter().collect();
-    traces.sort_by_key(|trace| trace.end_ns);
-    traces[(traces.len() - 1) / 2]
+/// The run that was disturbed least.
+fn fastest(traces: &[(Decision, Trace)]) -> &(Decision, Trace) {
+    let fastest = traces.iter().min_by_key(|(_, trace)| trace.end_ns);
+    fastest.expect("at least one run of each kind is made")
 }
 
-/// The median, chosen as [`middle`] does.
-fn middle_value(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+/// The least time: what it takes if nothing interferes. Medians would not do, as a path's sum of
+/// them may exceed the median of the whole.
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().min_by(f64::total_cmp).unwrap_or_default()
 }
 
 fn transactions(subject: Subject<'_>, alone: &[Trace]) -> Vec<TransactionFacts> {
@@ -201,7 +199,7 @@ fn transactions(subject: Subject<'_>, alone: &[Trace]) -> Vec<TransactionFacts> 
                 selector: selector.map(Bytes::copy_from_slice),
                 signature: array.and_then(selectors::signature),
                 gas: gas - std::mem::replace(&mut gas_before, gas),
-                ms: middle_value(times),
+                ms: least(&times),
             }
         })
         .collect()
@@ -239,7 +237,7 @@ fn critical_path(
     };
     let steps: Vec<_> = indices.iter().zip(befores).map(step).collect();
     CriticalPath {
-        ms: steps.iter().map(|step| step.ms).sum(),
+        ms: steps.iter().fold(0.0, |sum, step| sum + step.ms),
         gas: steps.iter().map(|step| step.gas).sum(),
         steps,
     }
@@ -250,7 +248,7 @@ fn gas_path(graph: &Graph<'_>, transactions: &[TransactionFacts]) -> GasPath {
     let indices = graph.heaviest(&gas, |_| false).indices;
     GasPath {
         gas: indices.iter().map(|index| transactions[*index].gas).sum(),
-        ms: indices.iter().map(|index| transactions[*index].ms).sum(),
+        ms: indices.iter().fold(0.0, |sum, index| sum + transactions[*index].ms),
         indices,
     }
 }

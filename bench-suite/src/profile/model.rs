@@ -14,7 +14,8 @@ pub struct BlockProfile {
     /// Whether the run that is shown had to be insisted on, because the engine chose serial
     /// execution.
     pub forced: bool,
-    /// Runs of each kind. Times are their medians; the schedule is that of the median run.
+    /// Runs of each kind. Times are the least of them, which other programs on the machine have
+    /// disturbed least; the schedule is that of the fastest parallel run.
     pub runs: usize,
     /// Gas used by the block's transactions.
     pub gas: u64,
@@ -205,7 +206,7 @@ pub struct TransactionFacts {
     pub signature: Option<&'static str>,
     /// Gas used.
     pub gas: u64,
-    /// Time on one thread, its commit included.
+    /// Time on one thread, its commit included: the least of all runs.
     pub ms: f64,
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use serde::Serialize;
 
-use super::check::{Checks, Mismatch, NotChecked};
+use super::{
+    check::{Checks, Mismatch, NotChecked},
+    scaling::is_trusted,
+};
 use crate::{input::BlockInput, profile::BlockProfile};
 
 /// How a block came out.
@@ -141,7 +144,14 @@ impl BlockReport {
         let fork = self.fork.unwrap_or("?");
         let gas = self.gas_used.unwrap_or_default() as f64 / 1e6;
         let (txs, origin) = (self.txs.unwrap_or_default(), &self.origin);
-        format!("{fork}, {txs} transactions, {gas:.3} Mgas, from {origin}")
+        let facts = format!("{fork}, {txs} transactions, {gas:.3} Mgas, from {origin}");
+        match self.machine_scaling.zip(self.threads) {
+            Some((scaling, threads)) if !is_trusted(scaling, threads) => format!(
+                "{facts}. The machine was busy (machine_scaling {scaling:.2} on {threads} threads): \
+                 times are not to be trusted."
+            ),
+            _ => facts,
+        }
     }
 
     /// The report of a block that is about to be executed: what the block itself says.

@@ -81,15 +81,13 @@ fn location_row(html: &mut Html, place: usize, location: &LocationHeat, advise: 
     put!(
         html,
         "<tbody><tr><td class=\"n\">{place}</td><td><b>{} {slot}</b> of {}<br>{}</td>\
-         <td class=\"n\">{}</td><td class=\"n\">{} · {:.3} ms · {}</td><td class=\"n\">{:.3} ms\
+         <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:.3} ms\
          </td><td class=\"n\">{} ({})</td><td class=\"n\">{}</td></tr>",
         location.kind,
         html::address(&location.address),
         html::with_addresses(&location.meaning),
         location.dependents,
-        location.path_transactions,
-        location.path_ms,
-        share(location.path_share),
+        on_path(location),
         location.path_ms_without,
         location.aborts,
         location.aborts_alone,
@@ -104,6 +102,14 @@ fn location_row(html: &mut Html, place: usize, location: &LocationHeat, advise: 
         put!(html, "<p class=\"advice\">{}</p>", html::escape(&location.advice));
     }
     put!(html, "</td></tr></tbody>");
+}
+
+fn on_path(location: &LocationHeat) -> String {
+    let LocationHeat { path_transactions, path_ms, path_share, .. } = location;
+    match path_transactions {
+        0 => "–".to_owned(),
+        count => format!("{count} · {path_ms:.3} ms · {}", share(*path_share)),
+    }
 }
 
 fn caller(caller: &Caller) -> String {

@@ -114,6 +114,12 @@ pub(super) fn call(
     }
 }
 
+/// A number of things, in the singular if it is one.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", thousands(number as u64))
+}
+
 /// A number with its thousands apart.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -83,7 +83,7 @@ impl Page {
             "<div class=\"wide\"><table class=\"overview\"><thead><tr><th>block</th>\
              <th class=\"n\">transactions</th><th class=\"n\">Mgas</th><th class=\"n\">serial ms\
              </th><th class=\"n\">parallel ms</th><th class=\"n\">limit ms</th>\
-             <th>limited by</th><th class=\"n\">limit reached</th><th class=\"n\">thrown away</th>\
+             <th class=\"w\">limited by</th><th class=\"n\">limit reached</th><th class=\"n\">thrown away</th>\
              <th>hottest account</th></tr></thead><tbody>"
         );
         for (number, section) in self.sections.iter().enumerate() {
@@ -133,9 +133,9 @@ impl Section {
             hottest.map_or_else(|| "none".to_owned(), |contract| html::address(&contract.address));
         put!(
             html,
-            "<tr><td><a href=\"#b{number}\">{name}</a></td><td class=\"n\">{}</td>\
+            "<tr><td class=\"w\"><a href=\"#b{number}\">{name}</a></td><td class=\"n\">{}</td>\
              <td class=\"n\">{:.3}</td><td class=\"n\">{serial_ms:.3}</td>\
-             <td class=\"n\">{parallel_ms:.3}</td><td class=\"n\">{limit_ms:.3}</td><td>{}</td>\
+             <td class=\"n\">{parallel_ms:.3}</td><td class=\"n\">{limit_ms:.3}</td><td class=\"w\">{}</td>\
              <td class=\"n\">{:.0} %</td><td class=\"n\">{}</td><td>{hottest}</td></tr>",
             profile.transactions.len(),
             profile.gas as f64 / 1e6,
@@ -165,7 +165,7 @@ impl Section {
 }
 
 fn bound_name(bound_by: &str) -> &'static str {
-    if bound_by == "critical_path" { "critical path" } else { "work shared by threads" }
+    if bound_by == "critical_path" { "critical path" } else { "shared work" }
 }
 
 /// Serial time, this run and the two limits, to scale.

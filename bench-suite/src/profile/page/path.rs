@@ -19,15 +19,15 @@ pub(super) fn render(html: &mut Html, profile: &BlockProfile) {
     let share = path.gas as f64 / profile.gas.max(1) as f64 * 100.0;
     put!(
         html,
-        "<h3>The critical path</h3><p>{} transactions, {:.3} ms and {} gas, {share:.0} % of the \
+        "<h3>The critical path</h3><p>{}, {:.3} ms and {} gas, {share:.0} % of the \
          block's gas. Each of them could begin only when the one before had ended, as it reads \
-         what that one writes. Counted in gas, the heaviest such chain has {} transactions and {} \
+         what that one writes. Counted in gas, the heaviest such chain has {} and {} \
          gas. One box is one transaction, as wide as it took; the colour says which account they \
          met in.</p>",
-        path.steps.len(),
+        html::count(path.steps.len(), "transaction"),
         path.ms,
         html::thousands(path.gas),
-        by_gas.indices.len(),
+        html::count(by_gas.indices.len(), "transaction"),
         html::thousands(by_gas.gas),
     );
     let colours = colours(profile);

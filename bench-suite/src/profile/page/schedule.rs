@@ -152,13 +152,14 @@ fn frontier(html: &mut Html, profile: &BlockProfile, path: &BTreeSet<usize>) {
         "<svg class=\"frontier\" style=\"height:{FRONTIER}px\" viewBox=\"0 0 {WIDTH} {count}\" \
          preserveAspectRatio=\"none\" role=\"img\" aria-label=\"the commit frontier over time\">"
     );
-    // At least a pixel and a half high, however many there are.
-    let height = (1.5 * count as f64 / FRONTIER as f64).max(0.9);
+    // Two pixels high at least, however many there are, and three on the critical path.
+    let pixel = count as f64 / FRONTIER as f64;
     for run in &schedule.incarnations {
         let (x, width) = place(schedule, run.start_us, run.end_us);
         let y = (count - 1 - run.index) as f64;
         let on_path = path.contains(&run.index) && counted(run);
-        let class = if on_path { "k" } else { class(run) };
+        let (class, pixels) = if on_path { ("k", 3.0) } else { (class(run), 2.0) };
+        let (width, height) = (width.max(3.0 * THINNEST), (pixels * pixel).max(0.9));
         let tip = tip(profile, run);
         put!(
             html,
