@@ -140,9 +140,18 @@ fn contract_sentence(profile: &BlockProfile, contract: &ContractHeat) -> String 
     let ContractHeat { address, path_transactions, path_share, path_ms_without, .. } = contract;
     let at = profile.locations.iter().find(|location| location.address == *address);
     let place = at.map(|location| format!(" at {}", location.meaning)).unwrap_or_default();
+    let same = |other: &&ContractHeat| {
+        other.path_transactions == *path_transactions && other.address != *address
+    };
+    let others: Vec<_> =
+        profile.contracts.iter().filter(same).map(|other| other.address.to_string()).collect();
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!(" They also meet in {}.", others.join(" and ")),
+    };
     format!(
         " {path_transactions} of its transactions, {:.0} % of its time, meet in {address}, most of \
-         all{place}. If calls that meet there did not wait for each other, the longest chain would \
+         all{place}.{others} If calls that meet there did not wait for each other, the longest chain would \
          take {path_ms_without:.2} ms.",
         path_share * 100.0
     )

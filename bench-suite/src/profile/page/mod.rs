@@ -129,13 +129,19 @@ impl Section {
             .contracts
             .first()
             .filter(|contract| contract.path_transactions > 0 || contract.aborts > 0);
-        let hottest =
-            hottest.map_or_else(|| "none".to_owned(), |contract| html::address(&contract.address));
+        let hottest = hottest.map_or_else(
+            || "none".to_owned(),
+            |contract| {
+                let short = html::short_address(&contract.address);
+                format!("<code title=\"{}\">{short}</code>", contract.address)
+            },
+        );
         put!(
             html,
             "<tr><td class=\"w\"><a href=\"#b{number}\">{name}</a></td><td class=\"n\">{}</td>\
              <td class=\"n\">{:.3}</td><td class=\"n\">{serial_ms:.3}</td>\
-             <td class=\"n\">{parallel_ms:.3}</td><td class=\"n\">{limit_ms:.3}</td><td class=\"w\">{}</td>\
+             <td class=\"n\">{parallel_ms:.3}</td><td class=\"n\">{limit_ms:.3}</td>\
+             <td class=\"w\">{}</td>\
              <td class=\"n\">{:.0} %</td><td class=\"n\">{}</td><td>{hottest}</td></tr>",
             profile.transactions.len(),
             profile.gas as f64 / 1e6,

@@ -12,6 +12,21 @@
     tip.style.left = (right ? event.clientX - tip.offsetWidth - 10 : event.clientX + 14) + "px";
     tip.style.top = (below ? event.clientY - tip.offsetHeight - 10 : event.clientY + 18) + "px";
   });
+  // Ticks at round times, about a hundred pixels apart.
+  const tick = (axis, width) => {
+    const end = parseFloat(axis.dataset.end) / 1000;
+    const rough = end / Math.max(1, width / 100);
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
+    const ticks = [];
+    for (let at = 0; at * step < end && at < 100000; at++) {
+      const span = document.createElement("span");
+      span.style.left = (at * step * 100) / end + "%";
+      span.textContent = +(at * step).toFixed(6) + " ms";
+      ticks.push(span);
+    }
+    axis.replaceChildren(...ticks);
+  };
   // Zoom in time, about the middle of what is seen.
   for (const button of document.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => {
@@ -23,6 +38,7 @@
       const middle = (scroll.scrollLeft + scroll.clientWidth / 2) / (scroll.clientWidth * old);
       plane.dataset.scale = String(scale);
       plane.style.width = scale * 100 + "%";
+      tick(plane.querySelector(".axis"), scroll.clientWidth * scale);
       scroll.scrollLeft = middle * scroll.clientWidth * scale - scroll.clientWidth / 2;
     });
   }

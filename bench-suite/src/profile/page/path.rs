@@ -1,6 +1,6 @@
 //! The critical path: as a strip, and step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::Address;
 
@@ -48,32 +48,25 @@ pub(super) fn render(html: &mut Html, profile: &BlockProfile) {
     steps(html, profile);
 }
 
-/// The accounts in which most steps of the path met, each with a number.
+/// The hottest accounts in which steps of the path met, each with a number.
 fn colours(profile: &BlockProfile) -> BTreeMap<Address, usize> {
-    let on_path = profile.contracts.iter().filter(|contract| contract.path_transactions > 0);
-    let mut counts: BTreeMap<Address, usize> = on_path.map(|c| (c.address, 0)).collect();
-    for step in &profile.critical_path.steps {
-        if let Some(count) = first_account(step).and_then(|account| counts.get_mut(&account)) {
-            *count += 1;
-        }
-    }
-    let mut order: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
-    order.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    order
-        .into_iter()
-        .take(COLOURS)
-        .enumerate()
-        .map(|(place, (account, _))| (account, place))
-        .collect()
+    let ranks = profile.contracts.iter().map(|contract| contract.address).zip(0..);
+    let ranks: BTreeMap<Address, usize> = ranks.collect();
+    let steps = profile.critical_path.steps.iter();
+    let met: BTreeSet<_> = steps.filter_map(|step| account(step, &ranks)).collect();
+    let mut met: Vec<_> = met.into_iter().collect();
+    met.sort_by_key(|account| ranks[account]);
+    met.into_iter().take(COLOURS).zip(0..).collect()
 }
 
-/// The account that a step is coloured by: of those it met the one before in, the first.
-fn first_account(step: &PathStep) -> Option<Address> {
-    step.through.first().map(|location| location.address)
+/// The account that a step is coloured by: of those in which it met the one before, the hottest.
+fn account(step: &PathStep, ranks: &BTreeMap<Address, usize>) -> Option<Address> {
+    let met = step.through.iter().map(|location| location.address);
+    met.filter(|account| ranks.contains_key(account)).min_by_key(|account| ranks[account])
 }
 
 fn class(step: &PathStep, colours: &BTreeMap<Address, usize>) -> String {
-    let colour = first_account(step).and_then(|account| colours.get(&account));
+    let colour = account(step, colours).map(|account| colours[&account]);
     colour.map_or_else(|| "p".to_owned(), |colour| format!("p{colour}"))
 }
 

@@ -75,7 +75,7 @@ fn explain(html: &mut Html, profile: &BlockProfile) {
 
 /// Ticks at round times.
 fn axis(html: &mut Html, end_us: f64) {
-    put!(html, "<div class=\"axis\">");
+    put!(html, "<div class=\"axis\" data-end=\"{end_us:.3}\">");
     let rough = (end_us / 8.0).max(0.001);
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough);
