@@ -24,8 +24,8 @@ pub(super) const fn advice(location: &Location, slot: Option<Meaning>) -> &'stat
     match (location, slot) {
         (Location::Balance(_), _) => {
             "Payments to an account wait for nobody; asking for its balance waits for all of them, \
-             and paying out what came in the same block waits for that. Keep the amounts in storage \
-             entries of their own instead of reading BALANCE or SELFBALANCE."
+             and paying out what came in the same block waits for that. Keep the amounts in \
+             storage entries of their own instead of reading BALANCE or SELFBALANCE."
         }
         (Location::Nonce(_), _) => {
             "Each contract that this account creates raises its nonce, and whoever touches the \
@@ -36,26 +36,27 @@ pub(super) const fn advice(location: &Location, slot: Option<Meaning>) -> &'stat
              it from the next block on."
         }
         (Location::Existence(_), _) => {
-            "The account did not exist before this block: the first to pay it brings it into being, \
-             and the others wait for that one. One payment in an earlier block is enough."
+            "The account did not exist before this block: the first to pay it brings it into \
+             being, and the others wait for that one. One payment in an earlier block is enough."
         }
         (_, Some(Meaning::Variable(_))) => {
             "Whoever changes this variable waits for the one who changed it before. A counter or a \
-             total can be kept per user or per group and summed up when it is read; what only feeds \
-             logs or views can be left out; what changes often belongs in another slot than what is \
-             only read."
+             total can be kept per user or per group and summed up when it is read; what only \
+             feeds logs or views can be left out; what changes often belongs in another slot than \
+             what is only read."
         }
         (_, Some(Meaning::Entry(..))) => {
             "All of these change the entry of one account. If it only collects, give each payer an \
-             entry and let the collector withdraw later; if it is a pool or a vault, several of them \
-             can serve side by side."
+             entry and let the collector withdraw later; if it is a pool or a vault, several of \
+             them can serve side by side."
         }
         (_, Some(Meaning::Element(..))) => {
             "Appending to an array changes its length and its end for everybody. A mapping by user \
              or by id lets independent users write side by side."
         }
         (_, Some(Meaning::Standard(_))) => {
-            "An upgrade of the proxy in this block holds up all of its calls. Upgrade when few call."
+            "An upgrade of the proxy in this block holds up all of its calls. Upgrade when few \
+            call."
         }
         (_, Some(Meaning::Hashed) | None) => {
             "Transactions with the same key wait for each other, those with different keys do not. \
@@ -151,8 +152,8 @@ fn contract_sentence(profile: &BlockProfile, contract: &ContractHeat) -> String 
     };
     format!(
         " {path_transactions} of its transactions, {:.0} % of its time, meet in {address}, most of \
-         all{place}.{others} If calls that meet there did not wait for each other, the longest chain would \
-         take {path_ms_without:.2} ms.",
+         all{place}.{others} If calls that meet there did not wait for each other, the longest \
+         chain would take {path_ms_without:.2} ms.",
         path_share * 100.0
     )
 }

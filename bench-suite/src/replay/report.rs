@@ -147,8 +147,8 @@ impl BlockReport {
         let facts = format!("{fork}, {txs} transactions, {gas:.3} Mgas, from {origin}");
         match self.machine_scaling.zip(self.threads) {
             Some((scaling, threads)) if !is_trusted(scaling, threads) => format!(
-                "{facts}. The machine was busy (machine_scaling {scaling:.2} on {threads} threads): \
-                 times are not to be trusted."
+                "{facts}. The machine was busy (machine_scaling {scaling:.2} on {threads} \
+                 threads): times are not to be trusted."
             ),
             _ => facts,
         }

@@ -26,11 +26,11 @@ fn contracts(html: &mut Html, profile: &BlockProfile) {
         html,
         "<h3>What held transactions up: accounts</h3><p>Hottest first. <b>Waiting</b>: \
          transactions that read there what another one of the block writes. <b>On the critical \
-         path</b>: those of them that are part of it, their time, and its share in the path. <b>Path \
-         without</b>: how long the longest chain would be if calls that meet there did not wait for \
-         each other, which is what a change to that contract could gain at most; the path is \
-         {:.3} ms. <b>Aborts</b> and <b>gas run again</b>: results of this run that were thrown \
-         away because of it.</p><div class=\"wide\"><table><thead><tr><th>account</th>\
+         path</b>: those of them that are part of it, their time, and its share in the path. \
+         <b>Path without</b>: how long the longest chain would be if calls that meet there did \
+         not wait for each other, which is what a change to that contract could gain at most; the \
+         path is {:.3} ms. <b>Aborts</b> and <b>gas run again</b>: results of this run that were \
+         thrown away because of it.</p><div class=\"wide\"><table><thead><tr><th>account</th>\
          <th class=\"n\">waiting</th><th class=\"n\" colspan=\"3\">on the critical path</th>\
          <th class=\"n\">path without</th><th class=\"n\">aborts</th>\
          <th class=\"n\">gas run again</th></tr></thead><tbody>",

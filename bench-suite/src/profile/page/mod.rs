@@ -83,8 +83,8 @@ impl Page {
             "<div class=\"wide\"><table class=\"overview\"><thead><tr><th>block</th>\
              <th class=\"n\">transactions</th><th class=\"n\">Mgas</th><th class=\"n\">serial ms\
              </th><th class=\"n\">parallel ms</th><th class=\"n\">limit ms</th>\
-             <th class=\"w\">limited by</th><th class=\"n\">limit reached</th><th class=\"n\">thrown away</th>\
-             <th>hottest account</th></tr></thead><tbody>"
+             <th class=\"w\">limited by</th><th class=\"n\">limit reached</th><th \
+             class=\"n\">thrown away</th><th>hottest account</th></tr></thead><tbody>"
         );
         for (number, section) in self.sections.iter().enumerate() {
             section.overview_row(html, number);
@@ -108,9 +108,9 @@ fn how_to_read(html: &mut Html) {
          what it read is stale, its result is thrown away and it runs again. Each such run is an \
          <em>incarnation</em>. Paying into an account makes nobody wait, and neither do the nonces \
          of one sender's transactions: only storage slots, code, and balances that somebody looks \
-         at.</p><p>The <em>critical path</em> is the chain of transactions, each resting on the one \
-         before, that takes longest. No number of threads gets below it. With P threads, nothing \
-         gets below the serial time divided by P either. The larger of the two is the \
+         at.</p><p>The <em>critical path</em> is the chain of transactions, each resting on the \
+         one before, that takes longest. No number of threads gets below it. With P threads, \
+         nothing gets below the serial time divided by P either. The larger of the two is the \
          <em>limit</em>: <code>max(T1/P, T∞)</code>. Where the critical path is the larger, the \
          contracts decide how fast the block can be, and the tables say which.</p></details>"
     );

@@ -51,9 +51,10 @@ fn explain(html: &mut Html, profile: &BlockProfile) {
     put!(
         html,
         "<p>Above, each thread over time: one box is one run of one transaction. Below, the same \
-         runs by the transaction's place in the block, with the <b class=\"f\">commit frontier</b>: \
-         all transactions under the line are final. A box above the line ran ahead; how far above, \
-         so many transactions ahead. Point at a box to see whose it is.</p><p class=\"legend\">"
+         runs by the transaction's place in the block, with the <b class=\"f\">commit \
+         frontier</b>: all transactions under the line are final. A box above the line ran ahead; \
+         how far above, so many transactions ahead. Point at a box to see whose it is.</p><p \
+         class=\"legend\">"
     );
     let kinds = [
         ("s", "ran ahead, and its result counted"),
