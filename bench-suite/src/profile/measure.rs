@@ -94,9 +94,11 @@ impl Profiler {
         let locations = &runs.dependencies.locations;
         let heat = Heat::new(&graph, locations, trace, &transactions, &path);
         let serial_ms = least(&runs.serial_ms);
-        let limit = limit(serial_ms, ms(trace.end_ns), path.weight, engine.threads());
+        let work_ms = serial_ms.min(times.iter().sum::<f64>() + around_transactions(&runs.alone));
+        let (measured, threads) = ((serial_ms, ms(trace.end_ns)), engine.threads());
+        let limit = limit(measured, work_ms, path.weight, threads);
         let mut profile = BlockProfile {
-            threads: engine.threads(),
+            threads,
             decision: runs.serial.unwrap_or(*decision).name(),
             forced: runs.serial.is_some(),
             runs: self.runs,
@@ -205,19 +207,35 @@ fn transactions(subject: Subject<'_>, alone: &[Trace]) -> Vec<TransactionFacts> 
         .collect()
 }
 
-fn limit(serial_ms: f64, parallel_ms: f64, critical_path_ms: f64, threads: usize) -> Limit {
-    let shared_work_ms = serial_ms / threads as f64;
+/// The time before the first transaction and after the last.
+fn around_transactions(alone: &[Trace]) -> f64 {
+    let around = alone.iter().map(|trace| {
+        let first = trace.commits.first().map_or(trace.end_ns, |commit| commit.asked_ns);
+        let last = trace.commits.last().map_or(trace.end_ns, |commit| commit.until_ns);
+        ms(first + (trace.end_ns - last))
+    });
+    least(&around.collect::<Vec<_>>())
+}
+
+fn limit(
+    (serial_ms, parallel_ms): (f64, f64),
+    work_ms: f64,
+    critical_path_ms: f64,
+    threads: usize,
+) -> Limit {
+    let shared_work_ms = work_ms / threads as f64;
     let by_path = critical_path_ms > shared_work_ms;
     let limit_ms = shared_work_ms.max(critical_path_ms);
     Limit {
         serial_ms,
         parallel_ms,
+        work_ms,
         shared_work_ms,
         critical_path_ms,
         limit_ms,
         bound_by: if by_path { "critical_path" } else { "shared_work" },
         reached: limit_ms / parallel_ms,
-        best_speedup: serial_ms / limit_ms,
+        best_speedup: work_ms / limit_ms,
         speedup: serial_ms / parallel_ms,
     }
 }

@@ -42,8 +42,11 @@ pub struct BlockProfile {
 /// The least time that the block could take, and the time it took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limit {
-    /// Serial execution: T1.
+    /// Serial execution.
     pub serial_ms: f64,
+    /// T1, what the whole block takes on one thread that nothing disturbs: `serial_ms`, or the sum
+    /// of the transactions' own times and of what comes before and after them, if that is less.
+    pub work_ms: f64,
     /// Parallel execution.
     pub parallel_ms: f64,
     /// T1 over the number of threads: all the work, evenly shared.
@@ -56,7 +59,7 @@ pub struct Limit {
     pub bound_by: &'static str,
     /// `limit_ms` over `parallel_ms`: 1 is as fast as can be.
     pub reached: f64,
-    /// `serial_ms` over `limit_ms`.
+    /// `work_ms` over `limit_ms`.
     pub best_speedup: f64,
     /// `serial_ms` over `parallel_ms`.
     pub speedup: f64,

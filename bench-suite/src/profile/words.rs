@@ -96,12 +96,13 @@ fn decision(name: &str) -> &str {
 }
 
 fn speed(profile: &BlockProfile) -> String {
-    let Limit { serial_ms, parallel_ms, limit_ms, reached, speedup, .. } = profile.limit;
+    let Limit { serial_ms, parallel_ms, work_ms, limit_ms, reached, speedup, .. } = profile.limit;
     let threads = threads(profile.threads);
     format!(
-        "One thread takes {serial_ms:.2} ms, this run on {threads} took {parallel_ms:.2} ms \
-         ({speedup:.2} times as fast). No schedule on {threads} can take less than {limit_ms:.2} \
-         ms: this run reached {:.0} % of what is possible.",
+        "Serially it took {serial_ms:.2} ms, this run on {threads} {parallel_ms:.2} ms \
+         ({speedup:.2} times as fast). The block is {work_ms:.2} ms of work, and no schedule on \
+         {threads} can take less than {limit_ms:.2} ms: this run reached {:.0} % of what is \
+         possible.",
         reached * 100.0
     )
 }
@@ -110,7 +111,7 @@ fn bound(profile: &BlockProfile) -> String {
     let limit = &profile.limit;
     let steps = profile.critical_path.steps.len();
     let path_ms = profile.critical_path.ms;
-    let useful = (limit.serial_ms / path_ms.max(f64::MIN_POSITIVE)).max(1.0);
+    let useful = (limit.work_ms / path_ms.max(f64::MIN_POSITIVE)).max(1.0);
     if steps <= 1 {
         return format!(
             "Nothing held this block up: no two transactions on the critical path rest on each \

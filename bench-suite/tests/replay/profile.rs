@@ -171,7 +171,9 @@ fn compare(block: &Value, section: &str, overview: &str) {
     }
     let works = number(&limit["shared_work_ms"]).max(number(&limit["critical_path_ms"]));
     assert_eq!(number(&limit["limit_ms"]), works);
-    assert!(number(&limit["critical_path_ms"]) <= number(&limit["serial_ms"]) * 1.1, "{name}");
+    assert!(close(number(&limit["shared_work_ms"]), number(&limit["work_ms"]) / 2.0), "{name}");
+    assert!(number(&limit["work_ms"]) <= number(&limit["serial_ms"]), "{name}");
+    assert!(number(&limit["critical_path_ms"]) <= number(&limit["work_ms"]) * 1.1, "{name}");
     let count = |list: &Value| list.as_array().unwrap().len();
     let schedule = &profile["schedule"];
     let frontier = section.split("<svg class=\"frontier\"").nth(1).unwrap();

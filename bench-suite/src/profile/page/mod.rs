@@ -110,7 +110,7 @@ fn how_to_read(html: &mut Html) {
          of one sender's transactions: only storage slots, code, and balances that somebody looks \
          at.</p><p>The <em>critical path</em> is the chain of transactions, each resting on the \
          one before, that takes longest. No number of threads gets below it. With P threads, \
-         nothing gets below the serial time divided by P either. The larger of the two is the \
+         nothing gets below all the work, T1, divided by P either. The larger of the two is the \
          <em>limit</em>: <code>max(T1/P, T∞)</code>. Where the critical path is the larger, the \
          contracts decide how fast the block can be, and the tables say which.</p></details>"
     );
@@ -180,9 +180,9 @@ fn bars(html: &mut Html, profile: &BlockProfile) {
     let longest = serial_ms.max(parallel_ms).max(critical_path_ms).max(f64::MIN_POSITIVE);
     let threads = profile.threads;
     let rows = [
-        ("serial".to_owned(), "serial", serial_ms, "T1, one thread"),
+        ("serial".to_owned(), "serial", serial_ms, "one thread"),
         ("this run".to_owned(), "run", parallel_ms, "in parallel"),
-        (format!("T1 / {threads}"), "bound", shared_work_ms, "all the work, evenly shared"),
+        (format!("T1 / {threads}"), "bound", shared_work_ms, "the work, evenly shared"),
         ("T∞".to_owned(), "chain", critical_path_ms, "the critical path"),
     ];
     put!(html, "<h3>How close to the limit</h3><div class=\"bars\">");
