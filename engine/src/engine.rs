@@ -2,20 +2,24 @@
 
 use std::{io, sync::Arc};
 
+use alloy_consensus::ReceiptEnvelope;
 use alloy_evm::{
     Evm, EvmFactory,
+    block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
+
+use revm::context::TxEnv;
 
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
     parallel::{
-        Announced, Effort, HandedBloom, HandedBloomReceipts, PleachEvmFactory, Pool, Tracer,
-        Validation,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
+        PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
     },
-    serial::{commit_state, execute_serial, execution_ctx, output, run_block},
+    serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
     trace::Traced,
 };
 
@@ -55,6 +59,7 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct Engine {
     pool: Arc<Pool>,
+    spare: SpareMemory,
 }
 
 impl Engine {
@@ -63,7 +68,8 @@ impl Engine {
     /// # Errors
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
-        Ok(Self { pool: Arc::new(Pool::new(config.threads.saturating_sub(1))?) })
+        let pool = Arc::new(Pool::new(config.threads.saturating_sub(1))?);
+        Ok(Self { pool, spare: SpareMemory::default() })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -135,6 +141,31 @@ impl Engine {
         effort: Effort,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        if access_list {
+            // revm's `State` builds the list from what is committed to it.
+            let db = commit_state(prestate.clone(), access_list);
+            let before = Before::Prestate(prestate.clone());
+            let (db, result, metrics) = self.run_over(db, before, chain, block, effort, tracer)?;
+            return Ok((output(db, result), metrics));
+        }
+        let db = Committed::new(prestate.clone(), block, self.threads(), &self.spare);
+        let before = Before::Memory(db.shared());
+        let (db, result, metrics) = self.run_over(db, before, chain, block, effort, tracer)?;
+        let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
+        let bundle = db.into_bundle(&self.spare).map_err(failed)?;
+        Ok((output_with(bundle, result), metrics))
+    }
+
+    /// Drives the chain's block executor over a database that collects the block's changes.
+    fn run_over<DB: StateDB + BalIndexedDatabase>(
+        &self,
+        db: DB,
+        before: Before,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        effort: Effort,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
             true => Validation::Everything,
@@ -143,23 +174,27 @@ impl Engine {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
-        let db = commit_state(prestate.clone(), access_list);
         let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
         let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-        let (mut evm, result) = run_block(executor, chain, block, |evm| {
+        let announce = |evm: &mut PleachEvm<_, _>| {
             evm.announce(Announced {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
-                prestate: prestate.clone(),
+                before,
                 validation,
                 effort,
                 bloom,
                 tracer,
             });
             evm.speculate();
-        })?;
+        };
+        let tx_env = |evm: &mut PleachEvm<_, _>, index: usize| match evm.take_next_as_announced() {
+            true => TxEnv::default(),
+            false => block.tx_envs()[index].clone(),
+        };
+        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env)?;
         let metrics = evm.stop().unwrap_or_default();
-        Ok((output(evm.into_db(), result), metrics))
+        Ok((evm.into_db(), result, metrics))
     }
 
     /// Makes a chain's block executors run in parallel on this engine's threads.

@@ -7,8 +7,8 @@ use alloy_consensus::{ReceiptEnvelope, TxEnvelope};
 use alloy_evm::{
     Evm, EvmFactory,
     block::{
-        BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory,
-        BlockValidationError, StateDB,
+        BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, BlockExecutor,
+        BlockExecutorFactory, BlockValidationError, StateDB,
     },
     eth::{
         EthBlockExecutionCtx, EthBlockExecutorFactory, EthEvmFactory, dao_fork,
@@ -17,8 +17,11 @@ use alloy_evm::{
 };
 use revm::{
     context::TxEnv,
-    database::{DatabaseCommitExt, State, WrapDatabaseRef, states::bundle_state::BundleRetention},
-    state::{Account, bal::BlockAccessIndex},
+    database::{
+        BundleState, DatabaseCommitExt, State, WrapDatabaseRef,
+        states::bundle_state::BundleRetention,
+    },
+    state::Account,
 };
 
 use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock};
@@ -41,7 +44,8 @@ pub fn execute_serial<P: Prestate>(
     let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
-    let (evm, result) = run_block(executor, chain, block, |_| ())?;
+    let (evm, result) =
+        run_block(executor, chain, block, |_| (), |_, index| block.tx_envs()[index].clone())?;
     Ok(output(evm.into_db(), result))
 }
 
@@ -71,18 +75,18 @@ pub(crate) fn execution_ctx(block: &RecoveredBlock) -> EthBlockExecutionCtx<'_> 
 
 /// Drives a block executor over a block. Serial and parallel execution both come through here:
 /// they differ in the EVM inside the executor alone.
-pub(crate) fn run_block<P, E>(
+pub(crate) fn run_block<E>(
     mut executor: E,
     chain: &ChainSpec,
     block: &RecoveredBlock,
     before_transactions: impl FnOnce(&mut E::Evm),
+    tx_env: impl Fn(&mut E::Evm, usize) -> TxEnv,
 ) -> Result<(E::Evm, BlockExecutionResult<ReceiptEnvelope>), ExecuteError>
 where
-    P: Prestate,
     E: BlockExecutor<
             Transaction = TxEnvelope,
             Receipt = ReceiptEnvelope,
-            Evm: Evm<DB = State<WrapDatabaseRef<Arc<P>>>, Tx = TxEnv>,
+            Evm: Evm<DB: StateDB + BalIndexedDatabase, Tx = TxEnv>,
         >,
 {
     executor.apply_pre_execution_changes().map_err(ExecuteError::PreExecution)?;
@@ -90,10 +94,11 @@ where
         move_dao_balances(executor.evm_mut().db_mut()).map_err(ExecuteError::PreExecution)?;
     }
     before_transactions(executor.evm_mut());
-    for (index, tx_env) in block.tx_envs().iter().enumerate() {
-        executor.evm_mut().db_mut().set_bal_index(BlockAccessIndex::new(index as u64 + 1));
+    for index in 0..block.transactions().len() {
+        executor.evm_mut().db_mut().set_bal_index(index as u64 + 1);
+        let tx_env = tx_env(executor.evm_mut(), index);
         executor
-            .execute_transaction((tx_env.clone(), block.recovered(index)))
+            .execute_transaction((tx_env, block.recovered(index)))
             .map_err(|source| ExecuteError::Transaction { index, source })?;
     }
     executor.evm_mut().db_mut().bump_bal_index();
@@ -129,12 +134,21 @@ pub(crate) fn output<P: Prestate>(
     result: BlockExecutionResult<ReceiptEnvelope>,
 ) -> BlockOutput {
     state.merge_transitions(BundleRetention::Reverts);
+    let bundle = state.take_bundle();
+    BlockOutput { access_list: state.take_built_alloy_bal(), ..output_with(bundle, result) }
+}
+
+/// A block's output, given its state changes.
+pub(crate) fn output_with(
+    bundle: BundleState,
+    result: BlockExecutionResult<ReceiptEnvelope>,
+) -> BlockOutput {
     BlockOutput {
         receipts: result.receipts,
         gas_used: result.gas_used,
         blob_gas_used: result.blob_gas_used,
         requests: result.requests,
-        bundle: state.take_bundle(),
-        access_list: state.take_built_alloy_bal(),
+        bundle,
+        access_list: None,
     }
 }

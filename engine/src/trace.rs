@@ -27,8 +27,8 @@ pub struct Trace {
     pub workers: usize,
     /// When the execution ended, the block's output being made.
     pub end_ns: u64,
-    /// When running ahead ended: with the last transaction, or where the engine gave it up and ran
-    /// the rest serially.
+    /// When running ahead ended: with the last transaction, or where the engine gave it up. What
+    /// was left then ran in its turn, or, if an access list was asked for, without a trace.
     pub stopped_ns: u64,
     /// Every run of a transaction, by worker and then by time.
     pub incarnations: Vec<IncarnationTrace>,

@@ -11,6 +11,22 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock},
 };
 
+/// A transaction that should start out of its order: as soon as all below `before` have started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EarlyStart {
+    /// The lowest transaction that may wait until this one has started.
+    pub before: TxIdx,
+    /// The transaction itself.
+    pub index: TxIdx,
+}
+
+/// Neighbouring transactions that one thread has reserved. See [`Scheduler::claim_in_run`].
+#[derive(Debug, Default)]
+pub struct Run {
+    next: TxIdx,
+    end: TxIdx,
+}
+
 /// What the committer finds at the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frontier {
@@ -35,6 +51,9 @@ pub struct Scheduler {
     /// The lowest transaction that is not committed. Written by the committer alone.
     frontier: CachePadded<AtomicUsize>,
     halted: AtomicBool,
+    /// Transactions that start out of their order, and how many of them have.
+    early: Box<[EarlyStart]>,
+    next_early: AtomicUsize,
     /// Who waits for whom: dependency to waiting transactions.
     waiting: Mutex<BTreeMap<TxIdx, Vec<TxIdx>>>,
     idle: Idle,
@@ -50,10 +69,19 @@ impl Scheduler {
             cursor: CachePadded::new(AtomicUsize::new(0)),
             frontier: CachePadded::new(AtomicUsize::new(0)),
             halted: AtomicBool::new(transactions == 0),
+            early: Box::default(),
+            next_early: AtomicUsize::new(0),
             waiting: Mutex::new(BTreeMap::new()),
             idle: Idle::new(),
             max_incarnations,
         }
+    }
+
+    /// The same, with transactions that start out of their order, as hints: in ascending order of
+    /// when. Only [`claim_in_run`](Self::claim_in_run) heeds them.
+    pub fn with_early_starts(mut self, early: Vec<EarlyStart>) -> Self {
+        self.early = early.into();
+        self
     }
 
     /// Number of transactions in the block.
@@ -89,6 +117,48 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// Like [`claim`](Self::claim), but reserves up to `most(first)` neighbours at a time, where
+    /// `first` is the lowest of them. Claims come from what `run` has reserved first: one thread
+    /// then works on neighbours, and two threads do not meet at each.
+    ///
+    /// What is reserved is not claimed: the committer may still take it, and a halt leaves it.
+    pub fn claim_in_run(&self, run: &mut Run, most: impl Fn(TxIdx) -> usize) -> Option<Version> {
+        while !self.is_halted() {
+            while run.next < run.end {
+                run.next += 1;
+                if let Some(version) = self.try_claim(run.next - 1) {
+                    return Some(version);
+                }
+            }
+            let first = self.cursor.load(Ordering::Relaxed);
+            if first >= self.len() {
+                return None;
+            }
+            if let Some(version) = self.claim_early(first) {
+                return Some(version);
+            }
+            let most = most(first).max(1);
+            let first = self.cursor.fetch_add(most, Ordering::AcqRel);
+            *run = Run { next: first, end: (first + most).min(self.len()) };
+        }
+        None
+    }
+
+    /// Claims a transaction whose early start is due.
+    fn claim_early(&self, cursor: TxIdx) -> Option<Version> {
+        loop {
+            // Relaxed: who gets which start is settled by the exchange, and the claim by the
+            // status word.
+            let next = self.next_early.load(Ordering::Relaxed);
+            let start = self.early.get(next).filter(|start| start.before <= cursor)?;
+            let order = (Ordering::Relaxed, Ordering::Relaxed);
+            let taken = self.next_early.compare_exchange(next, next + 1, order.0, order.1).is_ok();
+            if let Some(version) = taken.then(|| self.try_claim(start.index)).flatten() {
+                return Some(version);
+            }
+        }
     }
 
     /// Claims one given transaction, if it is ready.

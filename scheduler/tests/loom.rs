@@ -9,7 +9,7 @@ use loom::{
     },
     thread,
 };
-use pleach_scheduler::{Frontier, Scheduler, Version};
+use pleach_scheduler::{Chains, Frontier, Head, Pen, Scheduler, Version};
 
 /// Work as the engine's workers do, calling `run` for each claimed version.
 fn worker(scheduler: &Scheduler, run: impl Fn(&Scheduler, Version)) {
@@ -148,5 +148,40 @@ fn the_committer_may_take_a_waiter_from_under_its_dependency() {
         }
         waiter.join().unwrap();
         assert!(scheduler.is_halted());
+    });
+}
+
+#[test]
+fn two_inserts_at_one_place_both_stay_and_in_order() {
+    loom::model(|| {
+        let lists = Arc::new((Chains::<AtomicUsize>::default(), Head::default()));
+        lists.0.insert(&mut Pen::default(), &lists.1, 5, |_| ());
+        let other = Arc::clone(&lists);
+        let there = thread::spawn(move || {
+            other.0.insert(&mut Pen::default(), &other.1, 3, |_| ());
+        });
+        lists.0.insert(&mut Pen::default(), &lists.1, 4, |_| ());
+        there.join().unwrap();
+        let ranks: Vec<_> = lists.0.iter(&lists.1).map(|(rank, _)| rank).collect();
+        assert_eq!(ranks, [5, 4, 3]);
+    });
+}
+
+#[test]
+fn who_sees_a_flag_sees_the_link_inserted_before_it() {
+    loom::model(|| {
+        let lists = Arc::new((Chains::<AtomicUsize>::default(), Head::default()));
+        let flag = Arc::new(AtomicUsize::new(0));
+        let (other, raised) = (Arc::clone(&lists), Arc::clone(&flag));
+        let there = thread::spawn(move || {
+            let fill = |value: &AtomicUsize| value.store(7, Ordering::Relaxed);
+            other.0.insert(&mut Pen::default(), &other.1, 1, fill);
+            raised.store(1, Ordering::Release);
+        });
+        if flag.load(Ordering::Acquire) == 1 {
+            let seen = lists.0.iter(&lists.1).map(|(_, value)| value.load(Ordering::Relaxed));
+            assert_eq!(seen.collect::<Vec<_>>(), [7]);
+        }
+        there.join().unwrap();
     });
 }

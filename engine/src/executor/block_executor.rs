@@ -13,7 +13,7 @@ use alloy_evm::{
 use super::Speculation;
 use crate::{
     Metrics, PleachEvm, SpeculativeEvmFactory, Validation,
-    parallel::{Announced, Effort, HandedBloom, Pool},
+    parallel::{Announced, Before, Effort, HandedBloom, Pool},
 };
 
 /// A chain's block executor `X`, with results handed to the EVM inside it.
@@ -66,7 +66,7 @@ where
         self.inner.evm_mut().announce(Announced {
             pool: Arc::clone(&self.pool),
             txs: txs.into(),
-            prestate: Arc::clone(&speculation.prestate),
+            before: Before::Prestate(Arc::clone(&speculation.prestate)),
             validation: self.validation,
             effort: Effort::Adaptive,
             // The chain's own receipt builder computes blooms itself.

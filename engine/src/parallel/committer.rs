@@ -1,14 +1,15 @@
 //! The committer: takes results in block order, checks each against the committed state, and runs
 //! itself what cannot stand.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use alloy_evm::Database;
-use pleach_scheduler::{Frontier, TxIdx, Version};
+use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
     hot::Record,
+    location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
@@ -60,7 +61,9 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     bloom: HandedBloom,
     /// What the transaction at the frontier published before it was found not to stand. It stays
     /// in place as an estimate until the transaction has been run again.
-    overtaken: Option<EvmState>,
+    overtaken: Vec<EntryId>,
+    pen: Pen,
+    names: Vec<EntryId>,
     next: TxIdx,
     lane: Lane,
 }
@@ -73,25 +76,51 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         bloom: HandedBloom,
     ) -> Self {
         let record = Record::default();
-        let (helper, overtaken) = (None, None);
+        let (overtaken, pen) = (Vec::new(), Pen::default());
         let lane = Lane::of(&session);
-        Self { session, validation, effort, helper, record, bloom, overtaken, next: 0, lane }
+        Self {
+            session,
+            validation,
+            effort,
+            helper: None,
+            record,
+            bloom,
+            overtaken,
+            pen,
+            names: Vec::new(),
+            next: 0,
+            lane,
+        }
     }
 
     /// Whether the block's next transaction is the one that is asked for. A caller that departs
     /// from the list it announced gets serial execution from there on.
     pub(super) fn expects(&self, tx: &E::Tx) -> bool {
-        self.session.txs.get(self.next) == Some(tx)
+        self.next_tx() == Some(tx)
+    }
+
+    /// The block's next transaction, as announced.
+    pub(super) fn next_tx(&self) -> Option<&E::Tx> {
+        self.session.txs.get(self.next)
     }
 
     /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
-    pub(super) fn gives_up(&self) -> bool {
+    fn gives_up(&self) -> bool {
         self.effort == Effort::Adaptive && self.record.is_hopeless()
+    }
+
+    /// Whether the block's executor had better go on alone.
+    pub(super) fn leaves(&self) -> bool {
+        self.gives_up() && self.session.shared.ledger.is_none()
     }
 
     /// What to do about the next transaction, given the committed state.
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
+        if self.gives_up() {
+            session.scheduler().halt();
+            self.lane.stops();
+        }
         let mut idle_rounds = 0;
         self.lane.turns_to(self.next);
         loop {
@@ -107,8 +136,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
-            if let Some(version) = session.scheduler().claim() {
-                self.run_ahead(version);
+            let helper = self.helper.get_or_insert_with(|| Runner::new(&session));
+            if let Some(version) = helper.claim(&session) {
+                helper.run(&session, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
@@ -133,25 +163,33 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let session = &self.session;
         let index = version.index;
         let target = E::target(&session.txs[index]);
-        if let Some(mut speculated) = session.take(index) {
+        let mut speculated = session.take(index);
+        let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
+        if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
-            let Speculated { result, reads, bloom } = &mut *speculated;
-            if validate(db, memory, index, reads, self.validation)
-                && correct_balances(reads, &mut result.state, index, memory)
+            let Speculated { reads, bloom, .. } = &mut *speculated;
+            if validate(db, &session.shared, Writer::transaction(index), reads, self.validation)
+                && correct_balances(reads, &mut result.state, memory)
             {
+                if let Some(ledger) = &session.shared.ledger {
+                    let odd = std::mem::take(&mut result.state);
+                    ledger.lock().enter(index, reads, odd);
+                }
+                self.bloom.hand(bloom.take());
+                self.lane.stands(index, memory, &speculated);
+                session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.bloom.hand(bloom.take());
                 self.record.stood(target);
-                self.lane.stands(index, &speculated);
-                return Step::Result(speculated.result);
+                return Step::Result(result);
             }
-            session.counters.count_abort(result.result.tx_gas_used());
+            let gas = result.result.tx_gas_used();
+            session.counters().count_abort(gas);
             self.record.aborted(target, &session.hot);
-            self.lane.falls(index, &speculated, memory, db, self.validation);
-            self.overtaken = Some(speculated.result.state);
+            self.lane.falls(index, gas, reads, memory, db, self.validation);
+            self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
-            session.counters.count_abort(0);
+            session.counters().count_abort(0);
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
@@ -159,37 +197,37 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         Step::Run
     }
 
-    /// The transaction at the frontier has been run on the committed state and gave this.
-    pub(super) fn ran(&mut self, state: &EvmState) {
+    /// The transaction at the frontier has been run on the committed state and gave this. Takes the
+    /// state where the memory keeps the block's changes.
+    pub(super) fn ran(&mut self, state: &mut EvmState) {
         let session = &self.session;
-        session.counters.count_execution();
-        if let Some(overtaken) = self.overtaken.take() {
-            session.retract(self.next, &overtaken);
-        }
-        // Every write must be published, be it only for the filter that validation trusts, unless
+        session.counters().count_execution();
+        session.shared.memory.retract(&self.overtaken);
+        self.overtaken.clear();
+        // Every write must be published, be it only for validation to see what was written, unless
         // nobody ever runs ahead.
-        if session.workers() > 0 || self.effort == Effort::Rehearsing {
-            session.publish(self.next, state);
+        let kept_in_memory = session.shared.ledger.is_some();
+        if kept_in_memory || session.workers() > 0 || self.effort == Effort::Rehearsing {
+            let writer = Writer::transaction(self.next);
+            session.shared.publish_committed((&mut self.pen, &mut self.names), writer, state);
+        }
+        self.lane.ran_in_turn(self.next, state);
+        if kept_in_memory {
+            *state = EvmState::default();
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
-        self.lane.ran_in_turn(self.next, state);
         self.next += 1;
     }
 
     /// What the block has cost up to here.
     pub(super) fn metrics(&self) -> Metrics {
-        let counters = &self.session.counters;
+        let [executions, aborts, reexecuted_gas] = self.session.costs();
         let decision = match self.effort {
             Effort::Adaptive if self.gives_up() => Decision::GaveUp,
             Effort::Adaptive => Decision::Parallel,
             Effort::Persistent | Effort::Rehearsing => Decision::Forced,
         };
-        Metrics {
-            decision,
-            executions: counters.executions.load(Ordering::Relaxed),
-            aborts: counters.aborts.load(Ordering::Relaxed),
-            reexecuted_gas: counters.reexecuted_gas.load(Ordering::Relaxed),
-        }
+        Metrics { decision, executions, aborts, reexecuted_gas }
     }
 }
 

@@ -10,22 +10,27 @@ use std::sync::Arc;
 
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
+use pleach_scheduler::{Pen, Scheduler};
 use revm::{
     Inspector,
-    context::{CfgEnv, DBErrorMarker, result::ResultAndState},
+    context::{Block, CfgEnv, DBErrorMarker, result::ResultAndState},
     inspector::NoOpInspector,
     state::EvmState,
 };
 
 use super::{
+    bundle::Gathering,
     committer::{Committer, Effort, Step},
+    early::early_starts,
+    location::Writer,
+    mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
     pool::{Pool, Work},
     receipts::HandedBloom,
-    session::Session,
+    session::{MAX_INCARNATIONS, Session},
     trace::Tracer,
     validate::Validation,
-    view::SharedPrestate,
+    view::{Shared, SharedPrestate},
 };
 use crate::Metrics;
 
@@ -99,6 +104,8 @@ pub struct PleachEvm<E: SpeculativeEvmFactory, V> {
     inspecting: bool,
     same_precompiles: bool,
     stage: Stage<E>,
+    /// Whether the next transaction that is asked for stands for the one announced.
+    next_is_announced: bool,
     /// What speculation cost, once it has ended.
     metrics: Option<Metrics>,
 }
@@ -126,13 +133,49 @@ enum Stage<E: SpeculativeEvmFactory> {
 pub(crate) struct Announced<Tx> {
     pub(crate) pool: Arc<Pool>,
     pub(crate) txs: Arc<[Tx]>,
-    pub(crate) prestate: Arc<dyn SharedPrestate>,
+    pub(crate) before: Before,
     pub(crate) validation: Validation,
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
     pub(crate) bloom: HandedBloom,
     /// Where to write down what happens when, if somebody asked for it.
     pub(crate) tracer: Option<Arc<Tracer>>,
+}
+
+/// The state before the block, as workers get to it.
+pub(crate) enum Before {
+    /// The block executor's own database collects the changes; this is what it started from.
+    Prestate(Arc<dyn SharedPrestate>),
+    /// The memory keeps the changes, and has those so far.
+    Memory(Arc<Shared>),
+}
+
+impl Before {
+    /// The memory that a block's workers read, given what has changed so far.
+    fn into_shared<E: SpeculativeEvmFactory>(
+        self,
+        changes: &[EvmState],
+        txs: &[E::Tx],
+        block: &E::BlockEnv,
+        workers: usize,
+    ) -> Arc<Shared> {
+        let prestate = match self {
+            Self::Memory(shared) => return shared,
+            Self::Prestate(prestate) => prestate,
+        };
+        let gas = block.gas_limit();
+        let memory = MvMemory::new(txs.len(), gas, block.beneficiary());
+        let early = early_starts(txs.iter().map(E::gas_limit), gas, workers + 1);
+        let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS).with_early_starts(early);
+        let (memory, gathering) = (Arc::new(memory), Gathering::default());
+        let shared = Shared { memory, scheduler, prestate, ledger: None, gathering };
+        let (mut pen, mut names) = (Pen::default(), Vec::new());
+        for (call, state) in changes.iter().enumerate() {
+            let writer = Writer::before_transactions(call);
+            shared.publish_committed((&mut pen, &mut names), writer, state);
+        }
+        Arc::new(shared)
+    }
 }
 
 impl<E: SpeculativeEvmFactory, V> std::fmt::Debug for PleachEvm<E, V> {
@@ -155,6 +198,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
             inspecting,
             same_precompiles: factory.same_precompiles,
             stage: Stage::BeforeTransactions { changes: Vec::new(), announced: None },
+            next_is_announced: false,
             metrics: None,
         }
     }
@@ -176,8 +220,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let Announced { txs, prestate, tracer, .. } = block;
-        let session = Session::new(factory, env, txs, prestate, changes, workers, tracer);
+        let shared = block.before.into_shared::<E>(changes, &block.txs, &env.block_env, workers);
+        let session = Session::new(factory, env, block.txs, shared, workers, block.tracer);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));
@@ -203,13 +247,23 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         }
     }
 
+    /// Tells a caller that goes through the announced list that it may ask for any transaction next,
+    /// such as an empty one, and gets what the announced one gives: copying a transaction for
+    /// nothing but to be compared is a waste. False if the transaction itself is needed.
+    pub(crate) fn take_next_as_announced(&mut self) -> bool {
+        self.next_is_announced =
+            matches!(&self.stage, Stage::Speculating(committer) if !committer.leaves());
+        self.next_is_announced
+    }
+
     /// The committer, if this is the transaction that it expects. It is taken out of the EVM while
     /// it works, so that a panic in the chain's code ends speculation instead of leaving it with a
     /// transaction that is neither done nor to be done.
     fn take_committer(&mut self, tx: &E::Tx) -> Option<Box<Committer<E>>> {
         self.start(tx);
         let Stage::Speculating(committer) = &self.stage else { return None };
-        if !committer.expects(tx) || committer.gives_up() {
+        let expected = std::mem::take(&mut self.next_is_announced) || committer.expects(tx);
+        if !expected || committer.leaves() {
             let _ = self.stop();
             return None;
         }
@@ -282,7 +336,12 @@ where
         };
         let result = match committer.step(self.inner.db_mut()) {
             Step::Result(result) => Ok(result),
-            Step::Run => self.inner.transact_raw(tx).inspect(|ran| committer.ran(&ran.state)),
+            Step::Run => self.inner.transact_raw(committer.next_tx().cloned().unwrap_or(tx)).map(
+                |mut ran| {
+                    committer.ran(&mut ran.state);
+                    ran
+                },
+            ),
         };
         match &result {
             Ok(_) => self.stage = Stage::Speculating(committer),

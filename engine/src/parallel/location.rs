@@ -1,9 +1,6 @@
-//! How a location is turned into a number, and the filter that answers "never written" at once.
+//! How a location is turned into a number, and who writes to it.
 
-use std::{
-    hash::{BuildHasher, Hasher},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::hash::{BuildHasher, Hasher};
 
 use alloy_primitives::{Address, U256};
 use foldhash::fast::RandomState;
@@ -11,7 +8,7 @@ use pleach_scheduler::TxIdx;
 
 /// The hash of an account's address, under a seed drawn at random per block.
 ///
-/// Hashes only ever steer: to a shard, a bucket, a filter entry. Whether two locations are the
+/// Hashes only ever steer: to a list. Whether two locations are the
 /// same is decided by comparing addresses and slots in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AccountHash(pub(super) u64);
@@ -41,103 +38,47 @@ impl LocationHasher {
     }
 }
 
-impl AccountHash {
-    /// Where the filter keeps "this account's storage was wiped".
-    const fn of_reset(self) -> u64 {
-        self.0.rotate_left(23) ^ 0x5bd1_e995
-    }
-}
-
-/// Who wrote a value: the changes before the first transaction, or a transaction.
+/// Who wrote a value: a change before the first transaction, a transaction, or a change after the
+/// last one. Their order is that of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Writer(u32);
 
+/// Changes before the first transaction that are told apart; further ones count as the last.
+const PRE_BLOCK: u32 = 16;
+
 impl Writer {
-    /// System calls and whatever else a chain does before its first transaction.
-    pub(crate) const PRE_BLOCK: Self = Self(0);
+    /// Sees everything.
+    pub(crate) const LAST: Self = Self(u32::MAX);
+
+    /// The `call`-th change that a chain makes before its first transaction.
+    pub(crate) fn before_transactions(call: usize) -> Self {
+        Self(u32::try_from(call).unwrap_or(u32::MAX).min(PRE_BLOCK - 1))
+    }
 
     pub(crate) fn transaction(index: TxIdx) -> Self {
-        Self(u32::try_from(index + 1).expect("a block has fewer than 2^32 transactions"))
+        let index = u32::try_from(index).ok().and_then(|index| index.checked_add(PRE_BLOCK));
+        Self(index.expect("a block has fewer than 2^31 transactions"))
+    }
+
+    /// The `call`-th change that a chain makes after its last transaction.
+    pub(crate) fn after_transactions(transactions: usize, call: usize) -> Self {
+        Self::transaction(transactions + call)
     }
 
     /// The transaction's index, if a transaction it is.
     pub(crate) const fn index(self) -> Option<TxIdx> {
-        match self.0 {
-            0 => None,
-            n => Some(n as TxIdx - 1),
-        }
-    }
-}
-
-/// Per bucket of locations, the lowest writer so far.
-///
-/// A reader whose bucket has no lower writer is certain that no lower transaction has written the
-/// location, committed or speculative, itself and higher ones aside. That is true of most reads
-/// of a block and makes both reading and validating them cheap. A writer enters itself before its
-/// write becomes visible (release, paired with the acquire of `written_before`), and entries only
-/// ever fall.
-#[derive(Debug)]
-pub(super) struct WriteFilter {
-    /// Writers counted down from the top, so that zeroed memory means "nobody".
-    lowest: Box<[AtomicU32]>,
-}
-
-/// Entries for each transaction of the block: several times what one writes.
-const ENTRIES_PER_TX: usize = 32;
-
-impl WriteFilter {
-    pub(super) fn new(transactions: usize) -> Self {
-        let entries = (transactions * ENTRIES_PER_TX).next_power_of_two().clamp(1 << 10, 1 << 16);
-        Self { lowest: (0..entries).map(|_| AtomicU32::new(0)).collect() }
-    }
-
-    pub(super) fn mark_info(&self, account: AccountHash, writer: Writer) {
-        self.mark(account.0, writer);
-    }
-
-    pub(super) fn mark_reset(&self, account: AccountHash, writer: Writer) {
-        self.mark(account.of_reset(), writer);
-    }
-
-    pub(super) fn mark_slot(&self, slot: SlotHash, writer: Writer) {
-        self.mark(slot.0, writer);
-    }
-
-    /// Whether a writer before `reader` may have changed the account, its storage apart.
-    pub(super) fn info_written(&self, account: AccountHash, reader: Writer) -> bool {
-        self.written_before(account.0, reader)
-    }
-
-    /// Whether a writer before `reader` may have changed the slot, be it by wiping the storage.
-    pub(super) fn slot_written(
-        &self,
-        account: AccountHash,
-        slot: SlotHash,
-        reader: Writer,
-    ) -> bool {
-        self.written_before(slot.0, reader) || self.storage_reset(account, reader)
-    }
-
-    /// Whether a writer before `reader` may have wiped the account's storage.
-    pub(super) fn storage_reset(&self, account: AccountHash, reader: Writer) -> bool {
-        self.written_before(account.of_reset(), reader)
-    }
-
-    fn mark(&self, hash: u64, writer: Writer) {
-        let entry = self.entry(hash);
-        let rank = u32::MAX - writer.0;
-        // Hot locations are written by many transactions: look before dirtying the cache line.
-        if entry.load(Ordering::Acquire) < rank {
-            entry.fetch_max(rank, Ordering::AcqRel);
+        match self.0.checked_sub(PRE_BLOCK) {
+            None => None,
+            Some(index) => Some(index as TxIdx),
         }
     }
 
-    fn written_before(&self, hash: u64, reader: Writer) -> bool {
-        self.entry(hash).load(Ordering::Acquire) > u32::MAX - reader.0
+    /// Its place in lists that are ordered by writer.
+    pub(crate) const fn rank(self) -> u32 {
+        self.0
     }
 
-    fn entry(&self, hash: u64) -> &AtomicU32 {
-        // High bits: the low ones choose the bucket within a hash table.
-        &self.lowest[(hash >> 32) as usize & (self.lowest.len() - 1)]
+    pub(crate) const fn of_rank(rank: u32) -> Self {
+        Self(rank)
     }
 }

@@ -6,21 +6,23 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod bundle;
+mod committed;
 mod committer;
+mod early;
 mod evm;
 mod hot;
 mod location;
 mod mv_memory;
 mod observe;
 mod observed;
+mod parts;
 mod pool;
 mod read_set;
 mod receipts;
 mod session;
-mod shards;
 mod trace;
 mod validate;
-mod versions;
 mod view;
 
 pub use evm::{PleachEvm, PleachEvmFactory};
@@ -29,8 +31,9 @@ pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
+pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
-pub(crate) use evm::Announced;
+pub(crate) use evm::{Announced, Before};
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;

@@ -20,6 +20,7 @@ use revm::{
     },
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 use super::{read_set::HUGE_AMOUNT, view::View};
@@ -58,9 +59,24 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// A transaction's gas limit, a hint on how long it takes.
+    fn gas_limit(_tx: &Self::Tx) -> u64 {
+        0
+    }
+
+    /// Whether a transaction looks as if it took next to no time, a hint on how many to hand to a
+    /// thread at once.
+    fn looks_cheap(_tx: &Self::Tx) -> bool {
+        false
+    }
+
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
+
+    /// Gives a result's state back once it is not needed any more, so that the EVM may use its
+    /// memory again.
+    fn recycle(_evm: &mut Self::Speculative, _state: EvmState) {}
 }
 
 impl SpeculativeEvmFactory for EthEvmFactory {
@@ -87,6 +103,14 @@ impl SpeculativeEvmFactory for EthEvmFactory {
         tx.kind.to().copied()
     }
 
+    fn gas_limit(tx: &TxEnv) -> u64 {
+        tx.gas_limit
+    }
+
+    fn looks_cheap(tx: &TxEnv) -> bool {
+        tx.data.is_empty() || tx.gas_limit <= 30_000
+    }
+
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {
         // The sender must be able to pay the highest fee and the value (EIP-1559, EIP-4844); what
         // is left then is what its balance could be lower.
@@ -96,6 +120,11 @@ impl SpeculativeEvmFactory for EthEvmFactory {
             Ok(spending) => view.withdraw(&tx.caller, balance, spending),
             Err(_) => view.observe_all_balances(),
         }
+    }
+
+    fn recycle(evm: &mut Self::Speculative, mut state: EvmState) {
+        state.clear();
+        evm.ctx_mut().journaled_state.inner.state = state;
     }
 }
 

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use alloy_primitives::{Address, B256, U256};
 use foldhash::fast::RandomState;
 
-use super::location::{AccountHash, SlotHash};
+use super::{
+    location::{AccountHash, SlotHash},
+    mv_memory::After,
+    parts::WrittenParts,
+};
 
 /// An account as an incarnation read it.
 #[derive(Debug)]
@@ -15,9 +19,12 @@ pub(super) struct AccountRead {
     pub(super) exists: bool,
     pub(super) balance: U256,
     pub(super) nonce: u64,
-    /// Whether the nonce is the one that the sender must have, and not the one that was found.
-    pub(super) nonce_assumed: bool,
+    /// The nonce that was found. The sender's is not taken from there: it is the one that the
+    /// transaction must find to be valid.
+    pub(super) found_nonce: u64,
     pub(super) code_hash: B256,
+    /// Which of its parts lower transactions wrote.
+    pub(super) written: WrittenParts,
     /// Whether the incarnation learnt the balance itself (`BALANCE`, `SELFBALANCE`, self-destruct,
     /// a transfer that failed for want of funds) rather than only adding to it or drawing on it.
     pub(super) balance_observed: bool,
@@ -26,6 +33,8 @@ pub(super) struct AccountRead {
     pub(super) slack: U256,
     /// The committed balance, once known, where it differs from the one read.
     pub(super) correction: Option<U256>,
+    /// What the incarnation left, if it changed the balance or the nonce.
+    pub(super) after: After,
 }
 
 /// A slot as an incarnation read it.
@@ -36,6 +45,8 @@ pub(super) struct SlotRead {
     pub(super) hash: SlotHash,
     pub(super) slot: U256,
     pub(super) value: U256,
+    /// Whether a lower transaction wrote it.
+    pub(super) from_memory: bool,
 }
 
 /// Everything that an incarnation read from outside itself.
@@ -63,9 +74,13 @@ pub(super) const HUGE_AMOUNT: U256 = U256::from_limbs([0, 0, 1, 0]);
 const SEARCHED_BY_LIST: usize = 16;
 
 impl ReadSet {
-    /// An empty read set with room for what most transactions read.
-    pub(super) fn with_room() -> Self {
-        Self { accounts: Vec::with_capacity(8), ..Self::default() }
+    /// Empties the read set and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.places.clear();
+        self.placed = 0;
+        self.all_balances_observed = false;
     }
 
     /// The read of an account. A transaction may read thousands and ask for one of them as often
@@ -111,17 +126,19 @@ mod tests {
             exists: true,
             balance: U256::ZERO,
             nonce: 0,
-            nonce_assumed: false,
+            found_nonce: 0,
             code_hash: B256::ZERO,
+            written: WrittenParts::default(),
             balance_observed: false,
             slack: U256::MAX,
             correction: None,
+            after: After::default(),
         }
     }
 
     #[test]
     fn every_account_is_found_however_many_there_are() {
-        let mut reads = ReadSet::with_room();
+        let mut reads = ReadSet::default();
         for number in 0..100 {
             let address = Address::with_last_byte(number);
             assert!(reads.account_mut(&address).is_none());

@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 
 /// Where the committer leaves the bloom of the result it has just handed out.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HandedBloom(Arc<Mutex<Option<Box<Bloom>>>>);
+pub(crate) struct HandedBloom(Arc<Mutex<Option<Bloom>>>);
 
 impl HandedBloom {
-    pub(super) fn hand(&self, bloom: Option<Box<Bloom>>) {
+    pub(super) fn hand(&self, bloom: Option<Bloom>) {
         *self.0.lock() = bloom;
     }
 }
@@ -45,7 +45,7 @@ impl ReceiptBuilder for HandedBloomReceipts {
             logs: ctx.result.into_logs(),
         };
         let handed = self.bloom.0.lock().take();
-        let logs_bloom = handed.map_or_else(|| receipt.bloom(), |bloom| *bloom);
+        let logs_bloom = handed.unwrap_or_else(|| receipt.bloom());
         let receipt = ReceiptWithBloom { receipt, logs_bloom };
         match ctx.tx_type {
             TxType::Legacy => ReceiptEnvelope::Legacy(receipt),

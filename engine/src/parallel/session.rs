@@ -1,10 +1,11 @@
 //! One block in flight: what its workers and its committer share, and how a worker works.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -12,34 +13,44 @@ use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Bloom, logs_bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
-use pleach_scheduler::{Scheduler, TxIdx, Version};
-use revm::{
-    context::{Block, result::ResultAndState},
-    state::EvmState,
-};
+use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
+use revm::context::result::ResultAndState;
 
 use super::{
+    bundle::help_gather,
+    committed::is_odd,
     hot::HotTargets,
     location::Writer,
-    mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
     validate::still_reads_the_same,
-    view::{Shared, SharedPrestate, View, ViewError},
+    view::{Shared, View, ViewError},
 };
 
 /// How often a transaction is run speculatively before it is left to the committer.
-const MAX_INCARNATIONS: u32 = 3;
+pub(super) const MAX_INCARNATIONS: u32 = 3;
 
 /// What an incarnation gives: its result, and what the result rests on.
+///
+/// The committer takes the result and leaves the rest for its worker to use again: memory that one
+/// thread allocates and another frees is slow on both ends.
 #[derive(Debug)]
 pub(super) struct Speculated<H> {
-    pub(super) result: ResultAndState<H>,
+    /// Where the memory keeps the block's changes, the state has the odd accounts alone.
+    pub(super) result: Option<ResultAndState<H>>,
     pub(super) reads: ReadSet,
+    /// What the incarnation wrote to the memory.
+    pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
-    pub(super) bloom: Option<Box<Bloom>>,
+    pub(super) bloom: Option<Bloom>,
+}
+
+impl<H> Default for Speculated<H> {
+    fn default() -> Self {
+        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+    }
 }
 
 /// Where a transaction's latest incarnation leaves its result: `None` if it gave none, as an
@@ -53,7 +64,10 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     env: EvmEnv<E::Spec, E::BlockEnv>,
     pub(super) txs: Arc<[E::Tx]>,
     slots: Box<[Slot<E::HaltReason>]>,
-    pub(super) counters: CachePadded<Counters>,
+    /// One for each thread, so that counting does not make them meet.
+    counters: Box<[CachePadded<Counters>]>,
+    /// Threads that have come to work so far, the committer included.
+    arrived: AtomicUsize,
     pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
@@ -61,12 +75,13 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) tracer: Option<Arc<Tracer>>,
 }
 
-/// What the block cost so far. Statistics only: nothing is decided by them, so relaxed will do.
+/// What the block cost one thread so far. Statistics only: nothing is decided by them, so relaxed
+/// will do.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) executions: AtomicU64,
-    pub(super) aborts: AtomicU64,
-    pub(super) reexecuted_gas: AtomicU64,
+    executions: AtomicU64,
+    aborts: AtomicU64,
+    reexecuted_gas: AtomicU64,
 }
 
 impl Counters {
@@ -85,39 +100,38 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         factory: E,
         env: EvmEnv<E::Spec, E::BlockEnv>,
         txs: Arc<[E::Tx]>,
-        prestate: Arc<dyn SharedPrestate>,
-        pre_block: &[EvmState],
+        shared: Arc<Shared>,
         workers: usize,
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
-        let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS);
-        let memory = MvMemory::new(txs.len(), env.block_env.beneficiary());
-        for state in pre_block {
-            memory.publish(Writer::PRE_BLOCK, state);
-        }
-        let shared = Arc::new(Shared { memory, scheduler, prestate });
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
-        let counters = CachePadded::default();
+        // The committer has two: one of its own, and one as it helps the workers.
+        let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
+        let arrived = AtomicUsize::new(1);
         let hot = HotTargets::default();
-        Self { shared, factory, env, txs, slots, counters, hot, workers, tracer }
+        Self { shared, factory, env, txs, slots, counters, arrived, hot, workers, tracer }
+    }
+
+    /// The committer's own counters.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters[0]
+    }
+
+    /// Executions, aborts and gas executed again, over all threads.
+    pub(super) fn costs(&self) -> [u64; 3] {
+        let counts = self.counters.iter().map(|counters| {
+            [&counters.executions, &counters.aborts, &counters.reexecuted_gas]
+                .map(|count| count.load(Ordering::Relaxed))
+        });
+        counts.fold([0; 3], |sum, count| std::array::from_fn(|at| sum[at] + count[at]))
     }
 
     pub(super) fn scheduler(&self) -> &Scheduler {
         &self.shared.scheduler
     }
 
-    /// Takes back what [`Self::publish`] made visible, given the same state.
-    pub(super) fn retract(&self, index: TxIdx, state: &EvmState) {
-        self.shared.memory.retract(Writer::transaction(index), state);
-    }
-
     pub(super) const fn workers(&self) -> usize {
         self.workers
-    }
-
-    /// Makes a transaction's writes visible to higher ones.
-    pub(super) fn publish(&self, index: TxIdx, state: &EvmState) {
-        self.shared.memory.publish(Writer::transaction(index), state);
     }
 
     /// The closest lower transaction to the same target that has not executed, if the target's
@@ -132,9 +146,14 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         same.find(|lower| !self.scheduler().has_executed(*lower))
     }
 
-    /// Takes the result of the latest incarnation.
+    /// Takes what the latest incarnation left.
     pub(super) fn take(&self, index: TxIdx) -> Option<Box<Speculated<E::HaltReason>>> {
         self.slots[index].lock().take()
+    }
+
+    /// Leaves what is committed for its worker to use again.
+    pub(super) fn give_back(&self, index: TxIdx, used: Box<Speculated<E::HaltReason>>) {
+        *self.slots[index].lock() = Some(used);
     }
 
     fn store(&self, index: TxIdx, speculated: Option<Box<Speculated<E::HaltReason>>>) {
@@ -150,7 +169,7 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
         let mut runner = Runner::new(self);
         let mut idle_rounds = 0;
         while !self.scheduler().is_halted() {
-            if let Some(version) = self.scheduler().claim() {
+            if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
@@ -161,6 +180,9 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
                 idle_rounds = 0;
             }
         }
+        if self.shared.ledger.is_some() {
+            help_gather(&self.shared);
+        }
     }
 }
 
@@ -168,17 +190,52 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
 /// costs.
 pub(super) const SPIN_ROUNDS: u32 = 256;
 
+/// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
+const CHECKED_FROM: u64 = 60_000;
+
+/// Cheap transactions that a thread takes at once: their statuses fill half a cache line.
+const MOST_AT_ONCE: usize = 8;
+
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {
     evm: E::Speculative,
+    pen: Pen,
+    /// Where results were left that may have been committed by now.
+    delivered: VecDeque<TxIdx>,
+    spare: Option<Box<Speculated<E::HaltReason>>>,
+    reserved: Run,
+    /// Which of the session's counters are this thread's.
+    number: usize,
     lane: Lane,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
     pub(super) fn new(session: &Session<E>) -> Self {
+        // More threads than counters come only after a panic; they share the last ones.
+        let arrived = session.arrived.fetch_add(1, Ordering::Relaxed);
+        Self::numbered(session, arrived.min(session.counters.len() - 1))
+    }
+
+    fn numbered(session: &Session<E>, number: usize) -> Self {
         let view = View::new(Arc::clone(&session.shared));
         let evm = session.factory.create_speculative(view, session.env.clone());
-        Self { evm, lane: Lane::of(session) }
+        Self {
+            evm,
+            pen: Pen::default(),
+            delivered: VecDeque::new(),
+            spare: None,
+            reserved: Run::default(),
+            number,
+            lane: Lane::of(session),
+        }
+    }
+
+    /// The next transaction to run ahead, if there is one.
+    pub(super) fn claim(&mut self, session: &Session<E>) -> Option<Version> {
+        session.scheduler().claim_in_run(&mut self.reserved, |first| {
+            let next = session.txs[first..].iter().take(MOST_AT_ONCE);
+            next.take_while(|tx| E::looks_cheap(tx)).count()
+        })
     }
 
     /// Runs one incarnation and hands its result, or its failure, to the scheduler.
@@ -188,7 +245,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
         if outcome.is_err() {
             self.lane.ends(Ending::Void);
-            *self = Self::new(session);
+            *self = Self::numbered(session, self.number);
             session.store(version.index, None);
             session.scheduler().finish(version);
         }
@@ -201,23 +258,28 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             session.scheduler().postpone(version, dependency);
             return;
         }
-        session.counters.count_execution();
+        let counters = &session.counters[self.number];
+        counters.count_execution();
         self.lane.begins(index);
-        self.evm.db_mut().begin(index, E::sender(tx));
+        let mut speculated = self.blank(session);
+        self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
-        let (reads, failure) = self.evm.db_mut().finish();
+        let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
             (_, Some(ViewError::Dependency(dependency))) => {
-                session.counters.count_abort(0);
+                self.spare = Some(speculated);
+                counters.count_abort(0);
                 self.lane.ends(Ending::Waited(dependency));
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
-                let bloom = Self::bloom(&result);
-                self.deliver(session, version, Box::new(Speculated { result, reads, bloom }));
+                let logs = result.result.logs();
+                speculated.bloom = (!logs.is_empty()).then(|| logs_bloom(logs));
+                self.deliver(session, version, speculated, result);
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
+                self.spare = Some(speculated);
                 self.lane.ends(Ending::Void);
                 session.store(index, None);
                 session.scheduler().finish(version);
@@ -225,27 +287,52 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         }
     }
 
-    fn bloom(result: &ResultAndState<E::HaltReason>) -> Option<Box<Bloom>> {
-        let logs = result.result.logs();
-        (!logs.is_empty()).then(|| Box::new(logs_bloom(logs)))
+    /// Where to put the next result: in one that was committed, if there is one.
+    fn blank(&mut self, session: &Session<E>) -> Box<Speculated<E::HaltReason>> {
+        let oldest = self.delivered.front();
+        let committed = oldest.is_some_and(|oldest| *oldest < session.scheduler().frontier());
+        let used = if committed { self.delivered.pop_front() } else { None };
+        let blank = self.spare.take().or_else(|| session.take(used?));
+        blank.unwrap_or_default()
     }
 
     fn deliver(
-        &self,
+        &mut self,
         session: &Session<E>,
         version: Version,
-        speculated: Box<Speculated<E::HaltReason>>,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+        mut result: ResultAndState<E::HaltReason>,
     ) {
         let index = version.index;
-        if !still_reads_the_same(&session.shared.memory, index, &speculated.reads) {
-            session.counters.count_abort(speculated.result.result.tx_gas_used());
-            self.lane.is_overtaken(index, &session.shared.memory, &speculated);
+        let memory = &session.shared.memory;
+        let writer = Writer::transaction(index);
+        let worth_a_check = result.result.tx_gas_used() >= CHECKED_FROM;
+        if worth_a_check && !still_reads_the_same(memory, writer, &speculated.reads) {
+            let gas = result.result.tx_gas_used();
+            self.lane.is_overtaken(index, gas, memory, &speculated.reads);
+            self.spare = Some(speculated);
+            session.counters[self.number].count_abort(gas);
             session.scheduler().abort(version);
             return;
         }
-        session.publish(index, &speculated.result.state);
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
+        memory.publish((&mut self.pen, writes), writer, &result.state, |address, after| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = after;
+            }
+        });
+        if session.shared.ledger.is_some() {
+            let state = std::mem::take(&mut result.state);
+            result.state.extend(
+                state.iter().filter(|(_, account)| is_odd(account)).map(|(a, b)| (*a, b.clone())),
+            );
+            E::recycle(&mut self.evm, state);
+        }
+        speculated.result = Some(result);
         self.lane.ends(Ending::Delivered);
         session.store(index, Some(speculated));
         session.scheduler().finish(version);
+        self.delivered.push_back(index);
     }
 }

@@ -8,13 +8,14 @@
 
 use alloy_evm::Database;
 use alloy_primitives::U256;
-use pleach_scheduler::TxIdx;
 use revm::state::{AccountInfo, EvmState};
 
 use super::{
     location::Writer,
     mv_memory::MvMemory,
+    parts::Known,
     read_set::{AccountRead, ReadSet, SlotRead},
+    view::Shared,
 };
 
 /// Which reads the committer compares with its database.
@@ -31,33 +32,89 @@ pub enum Validation {
 /// Compares what an incarnation read with the committed state, and notes in the read set which
 /// balances are in need of correction. False if they differ, or if the database fails, in which
 /// case running the transaction on it says how.
+///
+/// All lower transactions being committed, what the memory shows is the committed state. Where it
+/// shows nothing, a value that was found in the prestate still stands. The database is asked where
+/// neither helps: after a write that was taken back.
 pub(super) fn validate<DB: Database>(
     db: &mut DB,
-    memory: &MvMemory,
-    index: TxIdx,
+    shared: &Shared,
+    reader: Writer,
     reads: &mut ReadSet,
     validation: Validation,
 ) -> bool {
     let everything = validation == Validation::Everything;
     for read in &reads.slots {
-        let written = everything || memory.slot_written(read.account_hash, read.hash, index);
-        if written && !slot_holds(db, read) {
+        let place = (read.account_hash, read.hash);
+        let stands = match shared.memory.slot(place, &read.address, &read.slot, reader) {
+            _ if everything => slot_holds(db, read),
+            Some((_, committed)) => committed == read.value,
+            None => !read.from_memory || slot_holds(db, read),
+        };
+        if !stands {
             return false;
         }
     }
     let all_observed = reads.all_balances_observed;
     for read in &mut reads.accounts {
-        // What nobody has written stands as it was found, unless it was assumed rather than found.
-        if !everything && !read.nonce_assumed && !memory.info_written(read.hash, index) {
-            continue;
-        }
-        let Ok(info) = db.basic(read.address) else { return false };
-        let Some(committed) = account_holds(all_observed, read, info.as_ref()) else {
-            return false;
+        let known = if everything { None } else { committed_numbers(shared, reader, read) };
+        let committed = match known {
+            Some(Numbers { identical: false, .. }) => return false,
+            Some(Numbers { nonce, balance, .. }) => {
+                if nonce != read.nonce || !read.balance_suffices(all_observed, balance) {
+                    return false;
+                }
+                balance
+            }
+            None => {
+                let Ok(info) = db.basic(read.address) else { return false };
+                match account_holds(all_observed, read, info.as_ref()) {
+                    Some(balance) => balance,
+                    None => return false,
+                }
+            }
         };
         read.correction = (committed != read.balance).then_some(committed);
     }
     true
+}
+
+/// An account's committed numbers, and whether all else of it is as it was read.
+struct Numbers {
+    identical: bool,
+    nonce: u64,
+    balance: U256,
+}
+
+/// What the memory and the ledger say of an account that was read; `None` if they do not suffice.
+fn committed_numbers(shared: &Shared, reader: Writer, read: &AccountRead) -> Option<Numbers> {
+    let Shared { memory, ledger, .. } = shared;
+    let known = ledger.as_ref().map(|ledger| ledger.lock().known(&read.address));
+    if known.is_none() && read.address == *memory.beneficiary() {
+        return None;
+    }
+    let now = memory.account(read.hash, &read.address, reader, known.unwrap_or_default());
+    let same_existence = match now.exists {
+        Some(exists) => exists == read.exists,
+        None if read.written.exists => return None,
+        None => true,
+    };
+    let same_code = match &now.code {
+        Some(code) => code.0 == read.code_hash,
+        None if read.written.code => return None,
+        None => true,
+    };
+    let nonce = match now.nonce {
+        Some(nonce) => nonce,
+        None if read.written.nonce => return None,
+        None => read.found_nonce,
+    };
+    let balance = match now.balance {
+        Some(balance) => balance,
+        None if read.written.balance => return None,
+        None => read.balance,
+    };
+    Some(Numbers { identical: same_existence && same_code, nonce, balance })
 }
 
 fn slot_holds<DB: Database>(db: &mut DB, read: &SlotRead) -> bool {
@@ -84,24 +141,31 @@ fn account_holds(
 /// it adds to or takes from the committed one. False if an account would then be empty
 /// that was not, or the other way round: emptiness is for the EVM to judge, not for this.
 pub(super) fn correct_balances(
-    reads: &ReadSet,
+    reads: &mut ReadSet,
     state: &mut EvmState,
-    index: TxIdx,
     memory: &MvMemory,
 ) -> bool {
-    let corrections = reads.accounts.iter().filter_map(|read| Some((read, read.correction?)));
-    for (read, committed) in corrections {
-        let Some(account) = state.get_mut(&read.address) else { continue };
-        let change = account.info.balance.wrapping_sub(read.balance);
-        let was_empty = account.is_empty();
-        account.info.balance = committed.wrapping_add(change);
-        account.original_info_mut().balance = committed;
-        if account.is_empty() != was_empty {
-            return false;
+    for read in &mut reads.accounts {
+        let Some(committed) = read.correction else { continue };
+        let found = read.balance;
+        let corrected = |balance: U256| committed.wrapping_add(balance.wrapping_sub(found));
+        if let Some(account) = state.get_mut(&read.address) {
+            let was_empty = account.is_empty();
+            account.info.balance = corrected(account.info.balance);
+            account.original_info_mut().balance = committed;
+            if account.is_empty() != was_empty {
+                return false;
+            }
         }
-        if account.is_touched() && !change.is_zero() {
-            let writer = Writer::transaction(index);
-            memory.correct_balance(writer, &read.address, account.info.balance);
+        if let Some(after) = &mut read.after.balance {
+            let balance = corrected(after.balance);
+            if after.bare && balance.is_zero() != after.balance.is_zero() {
+                return false;
+            }
+            after.balance = balance;
+            if let Some(entry) = after.entry {
+                memory.correct_balance(entry, balance);
+            }
         }
     }
     true
@@ -109,20 +173,15 @@ pub(super) fn correct_balances(
 
 /// Whether an incarnation that has just ended would still read the same from the multi-version
 /// memory. Cheaper than finding out at its turn; may be wrong both ways, which only costs time.
-pub(super) fn still_reads_the_same(memory: &MvMemory, index: TxIdx, reads: &ReadSet) -> bool {
+pub(super) fn still_reads_the_same(memory: &MvMemory, reader: Writer, reads: &ReadSet) -> bool {
     let all_observed = reads.all_balances_observed;
     let slot_same = |read: &SlotRead| {
-        if !memory.slot_written(read.account_hash, read.hash, index) {
-            return true;
-        }
-        let now = memory.slot((read.account_hash, read.hash), &read.address, &read.slot, index);
+        let place = (read.account_hash, read.hash);
+        let now = memory.slot(place, &read.address, &read.slot, reader);
         now.is_none_or(|(_, value)| value == read.value)
     };
     let account_same = |read: &AccountRead| {
-        if !memory.info_written(read.hash, index) {
-            return true;
-        }
-        let now = memory.account(read.hash, &read.address, index);
+        let now = memory.account(read.hash, &read.address, reader, Known::default());
         now.code.is_none_or(|code| code.0 == read.code_hash)
             && now.balance.is_none_or(|now| read.balance_suffices(all_observed, now))
     };

@@ -3,15 +3,19 @@
 use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
+use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx};
 use revm::{
-    Database, bytecode::Bytecode, database_interface::DBErrorMarker, primitives::KECCAK_EMPTY,
-    state::AccountInfo,
+    Database, DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker,
+    primitives::KECCAK_EMPTY, state::AccountInfo,
 };
 
 use super::{
-    location::{AccountHash, Writer},
-    mv_memory::MvMemory,
+    bundle::Gathering,
+    committed::Ledger,
+    location::Writer,
+    mv_memory::{After, MvMemory},
+    parts::Known,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
 use crate::Prestate;
@@ -47,12 +51,41 @@ impl<P: Prestate> SharedPrestate for P {
     }
 }
 
+/// A shared prestate as revm reads one.
+#[derive(Debug)]
+pub(super) struct Readable<'a>(pub(super) &'a dyn SharedPrestate);
+
+impl DatabaseRef for Readable<'_> {
+    type Error = ViewError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
+        self.0.basic(address).ok_or(ViewError::Prestate)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, ViewError> {
+        self.0.code(code_hash).ok_or(ViewError::Prestate)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ViewError> {
+        self.0.storage(address, slot).ok_or(ViewError::Prestate)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ViewError> {
+        self.0.block_hash(number).ok_or(ViewError::Prestate)
+    }
+}
+
 /// What all incarnations of a block share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) memory: MvMemory,
+pub(crate) struct Shared {
+    pub(super) memory: Arc<MvMemory>,
     pub(super) scheduler: Scheduler,
     pub(super) prestate: Arc<dyn SharedPrestate>,
+    /// Where the memory keeps the block's changes until the end, the committer's notes beside it.
+    /// `None` where the block executor's own database collects the changes.
+    pub(super) ledger: Option<Mutex<Ledger>>,
+    /// How threads make the bundle together in the end.
+    pub(super) gathering: Gathering,
 }
 
 /// Why an incarnation cannot go on.
@@ -75,7 +108,7 @@ impl DBErrorMarker for ViewError {}
 #[derive(Debug)]
 pub struct View {
     shared: Arc<Shared>,
-    index: TxIdx,
+    reader: Writer,
     /// The sender of the transaction and the nonce that it must have for the transaction to be
     /// valid at all.
     sender: Option<(Address, u64)>,
@@ -85,20 +118,29 @@ pub struct View {
 
 impl View {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, index: 0, sender: None, reads: ReadSet::default(), failure: None }
+        let reader = Writer::transaction(0);
+        Self { shared, reader, sender: None, reads: ReadSet::default(), failure: None }
     }
 
-    /// Prepares for an incarnation of the transaction at `index`.
-    pub(super) fn begin(&mut self, index: TxIdx, sender: Option<(Address, u64)>) {
-        self.index = index;
+    /// Prepares for an incarnation of the transaction at `index`, which writes down what it reads
+    /// in `reads`.
+    pub(super) fn begin(
+        &mut self,
+        index: TxIdx,
+        sender: Option<(Address, u64)>,
+        mut reads: ReadSet,
+    ) {
+        reads.clear();
+        self.reader = Writer::transaction(index);
         self.sender = sender;
-        self.reads = ReadSet::with_room();
+        self.reads = reads;
         self.failure = None;
     }
 
-    /// What the incarnation read, and whether a read failed.
-    pub(super) fn finish(&mut self) -> (ReadSet, Option<ViewError>) {
-        (std::mem::take(&mut self.reads), self.failure.take())
+    /// Hands over what the incarnation read. Returns whether a read failed.
+    pub(super) fn finish(&mut self, reads: &mut ReadSet) -> Option<ViewError> {
+        std::mem::swap(reads, &mut self.reads);
+        self.failure.take()
     }
 
     /// The incarnation has learnt this account's balance.
@@ -153,29 +195,11 @@ impl View {
         }
     }
 
-    fn record(
-        &mut self,
-        address: Address,
-        hash: AccountHash,
-        exists: bool,
-        info: &AccountInfo,
-        nonce_assumed: bool,
-    ) {
-        if info.balance >= EXACT_FROM {
+    fn record(&mut self, read: AccountRead) {
+        if read.balance >= EXACT_FROM {
             self.observe_all_balances();
         }
-        self.reads.accounts.push(AccountRead {
-            address,
-            hash,
-            exists,
-            balance: info.balance,
-            nonce: info.nonce,
-            nonce_assumed,
-            code_hash: info.code_hash,
-            balance_observed: false,
-            slack: U256::MAX,
-            correction: None,
-        });
+        self.reads.accounts.push(read);
     }
 }
 
@@ -186,27 +210,36 @@ impl Database for View {
         let Some(before) = self.shared.prestate.basic(address) else {
             return self.fail(ViewError::Prestate);
         };
-        let mut exists = before.is_some();
-        let mut info = before.unwrap_or_default();
         let memory = &self.shared.memory;
         let hash = memory.account_hash(&address);
-        if memory.info_written(hash, self.index) {
-            let overlay = memory.account(hash, &address, self.index);
-            exists = overlay.exists.unwrap_or(exists);
-            info.balance = overlay.balance.unwrap_or(info.balance);
-            info.nonce = overlay.nonce.unwrap_or(info.nonce);
-            if let Some(code) = overlay.code {
-                (info.code_hash, info.code) = *code;
-            }
-            self.check_estimate(overlay.latest)?;
-        }
-        let found_nonce = info.nonce;
-        if let Some((_, nonce)) = self.sender.filter(|(sender, _)| *sender == address && exists) {
+        let overlay = memory.account(hash, &address, self.reader, Known::default());
+        let written = overlay.written();
+        self.check_estimate(overlay.latest)?;
+        let mut found = overlay.over(before);
+        let exists = found.is_some();
+        let found_nonce = found.as_ref().map(|info| info.nonce).unwrap_or_default();
+        if let (Some(info), Some((sender, nonce))) = (&mut found, self.sender)
+            && sender == address
+        {
             info.nonce = nonce;
         }
-        let assumed = info.nonce != found_nonce;
-        self.record(address, hash, exists, &info, assumed);
-        Ok(exists.then_some(info))
+        let absent = AccountInfo::default();
+        let info = found.as_ref().unwrap_or(&absent);
+        self.record(AccountRead {
+            address,
+            hash,
+            exists,
+            balance: info.balance,
+            nonce: info.nonce,
+            found_nonce,
+            code_hash: info.code_hash,
+            written,
+            balance_observed: false,
+            slack: U256::MAX,
+            correction: None,
+            after: After::default(),
+        });
+        Ok(found)
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ViewError> {
@@ -223,10 +256,7 @@ impl Database for View {
         let memory = &self.shared.memory;
         let account_hash = memory.account_hash(&address);
         let hash = memory.slot_hash(account_hash, &slot);
-        let written = match memory.slot_written(account_hash, hash, self.index) {
-            true => memory.slot((account_hash, hash), &address, &slot, self.index),
-            false => None,
-        };
+        let written = memory.slot((account_hash, hash), &address, &slot, self.reader);
         let value = match written {
             Some((writer, value)) => {
                 self.check_estimate(Some(writer))?;
@@ -237,7 +267,14 @@ impl Database for View {
                 None => return self.fail(ViewError::Prestate),
             },
         };
-        self.reads.slots.push(SlotRead { address, account_hash, hash, slot, value });
+        self.reads.slots.push(SlotRead {
+            address,
+            account_hash,
+            hash,
+            slot,
+            value,
+            from_memory: written.is_some(),
+        });
         Ok(value)
     }
 

@@ -70,7 +70,10 @@ fn explain(html: &mut Html, profile: &BlockProfile) {
     }
     put!(html, "</p>");
     if profile.decision == "gave_up" {
-        put!(html, "<p>The hatched part at the end ran serially and is not broken down.</p>");
+        put!(
+            html,
+            "<p>In the hatched part, running ahead was given up and one thread ran the rest.</p>"
+        );
     }
 }
 
@@ -107,6 +110,14 @@ fn threads(html: &mut Html, profile: &BlockProfile, path: &BTreeSet<usize>, heig
         schedule.incarnations.len(),
         profile.transactions.len()
     );
+    if schedule.end_us > schedule.stopped_us && profile.decision == "gave_up" {
+        let (x, width) = place(schedule, schedule.stopped_us, schedule.end_us);
+        put!(
+            html,
+            "<rect class=\"h\" x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{ROW}\" \
+             data-t=\"running ahead was given up\"/>"
+        );
+    }
     for commit in &schedule.commits {
         let (x, width) = place(schedule, commit.at_us, commit.until_us);
         put!(
@@ -115,14 +126,6 @@ fn threads(html: &mut Html, profile: &BlockProfile, path: &BTreeSet<usize>, heig
              data-t=\"commit of transaction {}, {:.1} µs\"/>",
             commit.index,
             commit.until_us - commit.at_us
-        );
-    }
-    if schedule.end_us > schedule.stopped_us && profile.decision == "gave_up" {
-        let (x, width) = place(schedule, schedule.stopped_us, schedule.end_us);
-        put!(
-            html,
-            "<rect class=\"h\" x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{ROW}\" \
-             data-t=\"the rest of the block, serially\"/>"
         );
     }
     for run in &schedule.incarnations {

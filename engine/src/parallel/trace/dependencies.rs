@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use alloy_primitives::{Address, U256};
 use foldhash::fast::RandomState;
-use pleach_scheduler::TxIdx;
+use pleach_scheduler::{EntryId, TxIdx};
 use revm::state::{Account, EvmState};
 
 use crate::{
     parallel::{
+        mv_memory::{MvMemory, Part},
+        parts::Parts,
         read_set::{AccountRead, EXACT_FROM, ReadSet},
-        versions::Parts,
     },
     trace::{Dependencies, Dependency, Location},
 };
@@ -93,8 +94,36 @@ impl DependencyRecorder {
         self.found.edges.push(Dependency { reader, writer, location: number });
     }
 
-    /// A transaction changed this.
-    pub(super) fn writes(&mut self, index: TxIdx, state: &EvmState) {
+    /// A transaction that ran ahead wrote this to the memory. Balances and nonces come with
+    /// [`Self::left`]: the memory does not have all of them.
+    pub(super) fn published(&mut self, index: TxIdx, memory: &MvMemory, names: &[EntryId]) {
+        for write in names.iter().map(|name| memory.write(*name)) {
+            let address = write.address();
+            match write.part() {
+                Part::Slot => self.wrote(index, Location::Slot(address, write.slot())),
+                Part::Exists => self.wrote(index, Location::Existence(address)),
+                Part::Code => self.wrote(index, Location::Code(address)),
+                Part::Reset => self.wiped(index, address),
+                Part::Balance | Part::Nonce => {}
+            }
+        }
+    }
+
+    /// A transaction that ran ahead left the accounts that it read with these balances and nonces.
+    pub(super) fn left(&mut self, index: TxIdx, reads: &ReadSet) {
+        for read in &reads.accounts {
+            if let Some(new) = read.after.balance {
+                let before = read.correction.unwrap_or(read.balance);
+                self.wrote_balance(index, read.address, before, new.balance);
+            }
+            if let Some(nonce) = read.after.nonce {
+                self.wrote_nonce(index, read.address, nonce);
+            }
+        }
+    }
+
+    /// A transaction that ran in its turn changed this.
+    pub(super) fn ran(&mut self, index: TxIdx, state: &EvmState) {
         #[expect(clippy::iter_over_hash_type, reason = "each entry goes to a location of its own")]
         for (address, account) in state {
             if account.is_touched() {
@@ -106,26 +135,43 @@ impl DependencyRecorder {
     fn writes_account(&mut self, index: TxIdx, address: Address, account: &Account) {
         let parts = Parts::changed(account);
         if parts.exists.is_some() {
-            self.writers.insert(Location::Existence(address), index);
+            self.wrote(index, Location::Existence(address));
         }
         if parts.code.is_some() {
-            self.writers.insert(Location::Code(address), index);
+            self.wrote(index, Location::Code(address));
         }
-        if parts.nonce.is_some_and(|nonce| !self.is_predicted(index, address, nonce)) {
-            self.writers.insert(Location::Nonce(address), index);
+        if let Some(nonce) = parts.nonce {
+            self.wrote_nonce(index, address, nonce);
         }
         if let Some(balance) = parts.balance {
-            let before = account.original_info().balance;
-            let new = || BalanceHistory { before, changes: Vec::new() };
-            self.balances.entry(address).or_insert_with(new).changes.push((index, balance));
+            self.wrote_balance(index, address, account.original_info().balance, balance);
         }
         let deleted = account.is_selfdestructed() || parts.exists == Some(false);
         if deleted || account.is_created() {
-            self.resets.insert(address, index);
+            self.wiped(index, address);
         }
         for (slot, _) in account.changed_storage_slots() {
-            self.writers.insert(Location::Slot(address, *slot), index);
+            self.wrote(index, Location::Slot(address, *slot));
         }
+    }
+
+    fn wrote(&mut self, index: TxIdx, location: Location) {
+        self.writers.insert(location, index);
+    }
+
+    fn wiped(&mut self, index: TxIdx, address: Address) {
+        self.resets.insert(address, index);
+    }
+
+    fn wrote_nonce(&mut self, index: TxIdx, address: Address, nonce: u64) {
+        if !self.is_predicted(index, address, nonce) {
+            self.wrote(index, Location::Nonce(address));
+        }
+    }
+
+    fn wrote_balance(&mut self, index: TxIdx, address: Address, before: U256, after: U256) {
+        let new = || BalanceHistory { before, changes: Vec::new() };
+        self.balances.entry(address).or_insert_with(new).changes.push((index, after));
     }
 
     /// Whether the nonce is what the transaction's own sender has after it, as anybody can tell

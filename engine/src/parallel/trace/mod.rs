@@ -21,7 +21,9 @@ use pleach_scheduler::TxIdx;
 use revm::state::EvmState;
 
 use super::{
+    location::Writer,
     mv_memory::MvMemory,
+    read_set::ReadSet,
     session::{Session, Speculated},
     validate::Validation,
 };
@@ -151,16 +153,11 @@ impl Lane {
     }
 
     /// The incarnation ends with a result that a lower transaction has overtaken.
-    pub(super) fn is_overtaken<H>(
-        &self,
-        index: TxIdx,
-        memory: &MvMemory,
-        speculated: &Speculated<H>,
-    ) {
+    pub(super) fn is_overtaken(&self, index: TxIdx, gas: u64, memory: &MvMemory, reads: &ReadSet) {
         if let Some(lane) = &self.0 {
             lane.end(Ending::Overtaken);
-            let stale = stale::in_memory(memory, index, &speculated.reads);
-            lane.conflict(index, speculated.result.result.tx_gas_used(), stale);
+            let stale = stale::in_memory(memory, Writer::transaction(index), reads);
+            lane.conflict(index, gas, stale);
         }
     }
 
@@ -171,30 +168,32 @@ impl Lane {
         }
     }
 
-    /// A result that ran ahead is committed, its balances corrected.
-    pub(super) fn stands<H>(&self, index: TxIdx, speculated: &Speculated<H>) {
+    /// A result that ran ahead is about to be committed, its balances corrected.
+    pub(super) fn stands<H>(&self, index: TxIdx, memory: &MvMemory, speculated: &Speculated<H>) {
         if let Some(lane) = &self.0 {
             lane.committed(true);
             lane.with_dependencies(|dependencies| {
                 dependencies.reads(index, &speculated.reads);
-                dependencies.writes(index, &speculated.result.state);
+                dependencies.published(index, memory, &speculated.writes);
+                dependencies.left(index, &speculated.reads);
             });
         }
     }
 
     /// A result that ran ahead does not stand.
-    pub(super) fn falls<DB: Database, H>(
+    pub(super) fn falls<DB: Database>(
         &self,
         index: TxIdx,
-        speculated: &Speculated<H>,
+        gas: u64,
+        reads: &ReadSet,
         memory: &MvMemory,
         db: &mut DB,
         validation: Validation,
     ) {
         if let Some(lane) = &self.0 {
-            let stale = stale::in_state(db, memory, index, &speculated.reads, validation);
-            lane.conflict(index, speculated.result.result.tx_gas_used(), stale);
-            lane.with_dependencies(|dependencies| dependencies.reads(index, &speculated.reads));
+            let reader = Writer::transaction(index);
+            lane.conflict(index, gas, stale::in_state(db, memory, reader, reads, validation));
+            lane.with_dependencies(|dependencies| dependencies.reads(index, reads));
         }
     }
 
@@ -205,19 +204,20 @@ impl Lane {
         }
     }
 
-    /// The committer has run a transaction in its turn.
+    /// The committer has run a transaction in its turn, which left this; what follows is its commit.
     pub(super) fn ran_in_turn(&self, index: TxIdx, state: &EvmState) {
         if let Some(lane) = &self.0 {
             lane.end(Ending::InTurn);
             lane.committed(false);
-            lane.with_dependencies(|dependencies| dependencies.writes(index, state));
+            lane.with_dependencies(|dependencies| dependencies.ran(index, state));
         }
     }
 
-    /// Nobody runs ahead any more.
+    /// Nobody runs ahead any more. Only the first call counts.
     pub(super) fn stops(&self) {
         if let Some(lane) = &self.0 {
-            lane.events.lock().stopped_ns = Some(lane.tracer.now_ns());
+            let now = lane.tracer.now_ns();
+            lane.events.lock().stopped_ns.get_or_insert(now);
         }
     }
 }

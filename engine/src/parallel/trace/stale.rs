@@ -3,13 +3,14 @@
 //! This repeats what `validate` decides, read by read and to the end. It decides nothing itself.
 
 use alloy_evm::Database;
-use pleach_scheduler::TxIdx;
+use alloy_primitives::U256;
 use revm::state::AccountInfo;
 
 use crate::{
     parallel::{
         location::Writer,
         mv_memory::MvMemory,
+        parts::{AccountOverlay, Known, WrittenParts},
         read_set::{AccountRead, ReadSet, SlotRead},
         validate::Validation,
     },
@@ -20,14 +21,14 @@ use crate::{
 const MAX_LISTED: usize = 32;
 
 /// The reads that no longer agree with the multi-version memory.
-pub(super) fn in_memory(memory: &MvMemory, index: TxIdx, reads: &ReadSet) -> Vec<StaleRead> {
+pub(super) fn in_memory(memory: &MvMemory, reader: Writer, reads: &ReadSet) -> Vec<StaleRead> {
     let slots = reads.slots.iter().filter_map(|read| {
-        let (writer, value) = written(memory, index, read)?;
+        let (writer, value) = written(memory, reader, read)?;
         let location = Location::Slot(read.address, read.slot);
         (value != read.value).then_some(StaleRead { location, writer: writer.index() })
     });
     let accounts = reads.accounts.iter().flat_map(|read| {
-        let now = memory.account(read.hash, &read.address, index);
+        let now = account(memory, reader, read);
         let code_differs = now.code.is_some_and(|code| code.0 != read.code_hash);
         let suffices = |now| read.balance_suffices(reads.all_balances_observed, now);
         let balance_differs = now.balance.is_some_and(|now| !suffices(now));
@@ -44,23 +45,30 @@ pub(super) fn in_memory(memory: &MvMemory, index: TxIdx, reads: &ReadSet) -> Vec
 pub(super) fn in_state<DB: Database>(
     db: &mut DB,
     memory: &MvMemory,
-    index: TxIdx,
+    reader: Writer,
     reads: &ReadSet,
     validation: Validation,
 ) -> Vec<StaleRead> {
     let everything = validation == Validation::Everything;
     let mut stale = Vec::new();
     for read in &reads.slots {
-        let may_differ = everything || memory.slot_written(read.account_hash, read.hash, index);
+        let written = written(memory, reader, read);
+        let may_differ = everything || read.from_memory || written.is_some();
         if may_differ && db.storage(read.address, read.slot).is_ok_and(|now| now != read.value) {
-            let writer = written(memory, index, read).and_then(|(writer, _)| writer.index());
+            let writer = written.and_then(|(writer, _)| writer.index());
             stale.push(StaleRead { location: Location::Slot(read.address, read.slot), writer });
         }
     }
     for read in &reads.accounts {
-        let may_differ = everything || read.nonce_assumed || memory.info_written(read.hash, index);
+        let overlay = account(memory, reader, read);
+        let may_differ = everything
+            || is_any(read.written)
+            || is_any(overlay.written())
+            // The nonce was assumed, or the balance is not in the memory.
+            || read.found_nonce != read.nonce
+            || read.address == *memory.beneficiary();
         if may_differ && let Ok(now) = db.basic(read.address) {
-            let latest = memory.account(read.hash, &read.address, index).latest;
+            let latest = overlay.latest;
             let all_observed = reads.all_balances_observed;
             let parts = stale_parts(all_observed, read, now.as_ref());
             let writer = latest.and_then(Writer::index);
@@ -80,12 +88,16 @@ pub(super) fn in_state<DB: Database>(
     stale
 }
 
-fn written(
-    memory: &MvMemory,
-    index: TxIdx,
-    read: &SlotRead,
-) -> Option<(Writer, alloy_primitives::U256)> {
-    memory.slot((read.account_hash, read.hash), &read.address, &read.slot, index)
+fn written(memory: &MvMemory, reader: Writer, read: &SlotRead) -> Option<(Writer, U256)> {
+    memory.slot((read.account_hash, read.hash), &read.address, &read.slot, reader)
+}
+
+fn account(memory: &MvMemory, reader: Writer, read: &AccountRead) -> AccountOverlay {
+    memory.account(read.hash, &read.address, reader, Known::default())
+}
+
+const fn is_any(parts: WrittenParts) -> bool {
+    parts.balance || parts.nonce || parts.exists || parts.code
 }
 
 fn stale_parts(

@@ -1,0 +1,91 @@
+//! How threads share the making of a bundle.
+//!
+//! The committer opens the gathering with a plan. From then on every thread that has come takes one
+//! partition after another, until none is left; the committer waits for those that others still
+//! work on, and does over what failed. Who comes late finds nothing to do and goes.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{Part, Plan};
+use crate::parallel::mv_memory::MvMemory;
+
+/// The making of one block's bundle.
+#[derive(Debug, Default)]
+pub(in crate::parallel) struct Gathering {
+    plan: OnceLock<Plan>,
+    /// The next partition that nobody has taken.
+    next: AtomicUsize,
+    /// Partitions that are done, or given up, by others than the committer.
+    helped: AtomicUsize,
+    parts: Mutex<Vec<(usize, Part)>>,
+}
+
+/// Rounds that a worker waits for the gathering to begin: what comes after a block's last
+/// transaction takes some tens of microseconds.
+const WAIT_ROUNDS: u32 = 4_000;
+
+impl Gathering {
+    /// Opens the gathering. Only the committer does.
+    pub(super) fn begin(&self, plan: Plan) -> &Plan {
+        self.plan.get_or_init(|| plan)
+    }
+
+    fn next(&self) -> Option<usize> {
+        // Relaxed: the ticket alone counts; the plan was acquired before.
+        let partition = self.next.fetch_add(1, Ordering::Relaxed);
+        (partition < MvMemory::PARTITIONS).then_some(partition)
+    }
+
+    /// The committer's part: works until all parts are there.
+    pub(super) fn take_part<E>(
+        &self,
+        mut work: impl FnMut(usize) -> Result<Part, E>,
+    ) -> Result<Vec<Part>, E> {
+        let mut missing = [true; MvMemory::PARTITIONS];
+        let mut parts = Vec::with_capacity(MvMemory::PARTITIONS + 1);
+        let mut own = 0;
+        while let Some(partition) = self.next() {
+            parts.push(work(partition)?);
+            missing[partition] = false;
+            own += 1;
+        }
+        // Acquire: pairs with the release in `help`; the parts are behind a lock besides.
+        while own + self.helped.load(Ordering::Acquire) < MvMemory::PARTITIONS {
+            std::hint::spin_loop();
+        }
+        for (partition, part) in self.parts.lock().drain(..) {
+            missing[partition] = false;
+            parts.push(part);
+        }
+        for partition in (0..MvMemory::PARTITIONS).filter(|partition| missing[*partition]) {
+            parts.push(work(partition)?);
+        }
+        Ok(parts)
+    }
+
+    /// A worker's part: waits a while for the plan and works while there is work.
+    pub(super) fn help(&self, work: impl Fn(&Plan, usize) -> Option<Part>) {
+        let mut rounds = 0;
+        while self.plan.get().is_none() && rounds < WAIT_ROUNDS {
+            rounds += 1;
+            std::hint::spin_loop();
+        }
+        let Some(plan) = self.plan.get() else { return };
+        while let Some(partition) = self.next() {
+            // The committer does over what a worker fails or panics at.
+            let part = catch_unwind(AssertUnwindSafe(|| work(plan, partition)));
+            if let Ok(Some(part)) = part {
+                self.parts.lock().push((partition, part));
+            }
+            self.helped.fetch_add(1, Ordering::Release);
+        }
+    }
+}
