@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    bench::{self, BenchArgs},
     conformance::{
         blocktest::{self, BlocktestArgs},
         statetest::{self, StatetestArgs},
     },
+    gpu::{self, GpuArgs},
     replay::{self, ReplayArgs},
 };
 
@@ -37,6 +39,10 @@ enum Command {
     Statetest(StatetestArgs),
     /// Run Ethereum blockchain tests, each block serially and through the parallel path.
     Blocktest(BlocktestArgs),
+    /// Time parts of Pleach next to other implementations of the same.
+    Bench(BenchArgs),
+    /// List, test and measure the devices that recover senders and hash.
+    Gpu(GpuArgs),
 }
 
 /// Parses the process's arguments and does what they ask for.
@@ -46,5 +52,7 @@ pub fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Statetest(args) => statetest::run(&args),
         Command::Blocktest(args) => blocktest::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Gpu(args) => gpu::run(&args),
     }
 }

@@ -1,4 +1,4 @@
-//! The arithmetic that comes in batches, behind the type that a GPU stands behind later.
+//! The arithmetic that comes in batches, behind one type for CPU and GPU.
 //!
 //! Two things in block execution are large, uniform and free of order: recovering the senders of a
 //! block's transactions (with the authorities that its EIP-7702 authorizations name), and
@@ -16,17 +16,20 @@
 //!   [`KECCAK_INLINE_BLOCKS`]).
 //! - **No global state.** An accelerator owns its threads and ends them when it is dropped.
 //!
-//! # Where a device comes in
+//! # Where devices come in
 //!
 //! Callers hand over [`RecoveryRequest`]s, which are plain data (a signature, a hash, one flag),
-//! and know nothing of who computes. A device becomes one more holder of work inside
-//! [`Accelerator`]: it takes chunks from one end of a batch while these threads take from the
-//! other, and whatever it cannot decide goes through [`recover_one`], its twin.
+//! and know nothing of who computes. [`Accelerator::with_devices`] opens GPUs ([`gpu`]), which
+//! take chunks from one end of a batch while the threads take from the other. Whatever a device
+//! cannot decide goes through [`recover_one`], its twin, and so does a random share of what it
+//! did decide: a device that errs, hangs or is lost is given up for good, and what it did of that
+//! batch is done again.
 
 mod accelerator;
+pub mod gpu;
 mod keccak;
 mod recovery;
 
-pub use accelerator::{Accelerator, AcceleratorError};
+pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
 pub use keccak::KECCAK_INLINE_BLOCKS;
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};

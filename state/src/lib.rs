@@ -9,6 +9,7 @@
 mod analysis;
 mod error;
 mod flat;
+pub mod mpt;
 mod recorder;
 mod trie;
 mod witness;

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use alloy_primitives::{B256, Bytes};
-use alloy_rlp::decode_exact;
-use alloy_trie::{
-    EMPTY_ROOT_HASH, Nibbles,
-    nodes::{BranchNode, RlpNode, TrieNode},
-};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use foldhash::fast::RandomState;
 
-use crate::StateError;
+use crate::{
+    StateError,
+    mpt::{RawChild, RawNode},
+};
 
 /// Trie nodes by the Keccak-256 of their RLP.
 pub(crate) type NodeMap = HashMap<B256, Bytes, RandomState>;
@@ -27,55 +26,48 @@ pub(crate) fn lookup(
     root: B256,
     key: B256,
     what: &dyn Fn() -> String,
-) -> Result<Option<Vec<u8>>, StateError> {
+) -> Result<Option<Bytes>, StateError> {
     if root == EMPTY_ROOT_HASH {
         return Ok(None);
     }
-    let mut walk = Walk::start(nodes, root, Nibbles::unpack(key), what)?;
+    let key = Nibbles::unpack(key);
+    let mut walk = Walk { nodes, what, depth: 0, hash: root, raw: Bytes::new() };
+    walk.enter(root)?;
     loop {
-        let next = match walk.decode()? {
-            TrieNode::EmptyRoot => return Err(walk.corrupt("an empty node inside a trie")),
-            TrieNode::Leaf(leaf) if leaf.key.len() != walk.rest().len() => {
+        let raw = walk.raw.clone();
+        let rest = key.slice(walk.depth..);
+        let node = RawNode::decode(&raw).map_err(|error| walk.corrupt(&error.to_string()))?;
+        let next = match (node, rest.first()) {
+            (RawNode::Leaf(path, _), _) if path.len() != rest.len() => {
                 return Err(walk.corrupt("the leaf's path does not end where keys end"));
             }
-            TrieNode::Leaf(leaf) => {
-                return Ok((leaf.key == walk.rest()).then_some(leaf.value));
+            (RawNode::Leaf(path, value), _) => {
+                return Ok((path == rest).then(|| raw.slice_ref(value)));
             }
-            TrieNode::Extension(extension) => {
-                if !walk.rest().starts_with(&extension.key) {
-                    return Ok(None);
-                }
-                walk.depth += extension.key.len();
-                extension.child
+            (RawNode::Extension(path, _), _) if !rest.starts_with(&path) => return Ok(None),
+            (RawNode::Extension(path, child), _) => {
+                walk.depth += path.len();
+                child
             }
-            TrieNode::Branch(branch) => {
-                let Some(nibble) = walk.rest().first() else {
-                    return Err(walk.corrupt("a branch below the end of all keys"));
-                };
+            (RawNode::Branch(_), None) => {
+                return Err(walk.corrupt("a branch below the end of all keys"));
+            }
+            (RawNode::Branch(children), Some(nibble)) => {
                 walk.depth += 1;
-                match child(&branch, nibble) {
-                    Some(child) => child,
-                    None => return Ok(None),
-                }
+                children[usize::from(nibble)]
             }
         };
-        walk.enter(next)?;
+        match next {
+            RawChild::Empty => return Ok(None),
+            RawChild::Hash(hash) => walk.enter(hash)?,
+            RawChild::Inline(rlp) => walk.raw = raw.slice_ref(rlp),
+        }
     }
-}
-
-/// A branch's child under a nibble. The stack holds the present children only, in order.
-fn child(branch: &BranchNode, nibble: u8) -> Option<RlpNode> {
-    if !branch.state_mask.is_bit_set(nibble) {
-        return None;
-    }
-    let before = branch.state_mask.get() & ((1_u16 << nibble) - 1);
-    branch.stack.get(before.count_ones() as usize).cloned()
 }
 
 /// Where a look-up stands.
 struct Walk<'a> {
     nodes: &'a NodeMap,
-    key: Nibbles,
     what: &'a dyn Fn() -> String,
     /// Nibbles of the key that lie above the current node.
     depth: usize,
@@ -85,44 +77,16 @@ struct Walk<'a> {
     raw: Bytes,
 }
 
-impl<'a> Walk<'a> {
-    fn start(
-        nodes: &'a NodeMap,
-        root: B256,
-        key: Nibbles,
-        what: &'a dyn Fn() -> String,
-    ) -> Result<Self, StateError> {
-        let mut walk = Self { nodes, key, what, depth: 0, hash: root, raw: Bytes::new() };
-        walk.raw = walk.fetch(root)?;
-        Ok(walk)
-    }
-
-    /// Goes on to a child: by its hash, or, below 32 bytes, to the child itself.
-    fn enter(&mut self, child: RlpNode) -> Result<(), StateError> {
-        match child.as_hash() {
-            Some(hash) => {
-                self.raw = self.fetch(hash)?;
-                self.hash = hash;
-            }
-            None => self.raw = Bytes::copy_from_slice(&child),
-        }
-        Ok(())
-    }
-
-    fn fetch(&self, hash: B256) -> Result<Bytes, StateError> {
-        self.nodes.get(&hash).cloned().ok_or_else(|| StateError::MissingNode {
+impl Walk<'_> {
+    fn enter(&mut self, hash: B256) -> Result<(), StateError> {
+        let node = self.nodes.get(&hash).cloned();
+        self.raw = node.ok_or_else(|| StateError::MissingNode {
             hash,
             depth: self.depth,
             what: (self.what)(),
-        })
-    }
-
-    fn decode(&self) -> Result<TrieNode, StateError> {
-        decode_exact(&self.raw).map_err(|error| self.corrupt(&error.to_string()))
-    }
-
-    fn rest(&self) -> Nibbles {
-        self.key.slice(self.depth..)
+        })?;
+        self.hash = hash;
+        Ok(())
     }
 
     fn corrupt(&self, reason: &str) -> StateError {

@@ -12,6 +12,7 @@ use revm::{DatabaseRef, bytecode::Bytecode, primitives::KECCAK_EMPTY, state::Acc
 use crate::{
     StateError,
     analysis::analyse,
+    mpt::{NodePlace, NodeSource, SourceError},
     trie::{NodeMap, lookup},
 };
 
@@ -90,6 +91,13 @@ impl WitnessState {
         let hashed = keccak256(address);
         let leaf = lookup(&self.nodes, self.root, hashed, &|| format!("account {address}"))?;
         leaf.map(|value| decode_leaf(hashed, &value, "account")).transpose()
+    }
+}
+
+/// Nodes are found by their hash, whichever trie they lie in.
+impl NodeSource for WitnessState {
+    fn node(&self, place: NodePlace<'_>) -> Result<Option<Bytes>, SourceError> {
+        Ok(self.nodes.get(place.hash).cloned())
     }
 }
 

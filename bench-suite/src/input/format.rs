@@ -128,8 +128,7 @@ fn agree<T: PartialEq + ToString>(
 fn prestate(json: BlockJson, block: &Block<TxEnvelope>) -> Result<InputState, InputErrorKind> {
     match (json.witness, json.pre_state_root, json.accounts) {
         (Some(witness), Some(root), _) => {
-            let state = witness_state(witness, root, json.block_hashes, &block.header)?;
-            Ok(InputState::Witness(state))
+            witness_state(witness, root, json.block_hashes, &block.header)
         }
         (None, _, Some(accounts)) => {
             Ok(InputState::Flat(flat_state(accounts, json.codes, json.block_hashes)))
@@ -170,11 +169,9 @@ fn witness_state(
     root: B256,
     block_hashes: BTreeMap<u64, B256>,
     header: &Header,
-) -> Result<WitnessState, InputErrorKind> {
+) -> Result<InputState, InputErrorKind> {
     let ancestors = ancestors(&witness.headers, header)?;
-    if let Some(parent) = ancestors.last() {
-        agree("pre_state_root", root, parent.state_root)?;
-    }
+    let parent_state_root = ancestors.last().map(|parent| parent.state_root);
     let mut state = WitnessState::new(root);
     for (number, hash) in block_hashes {
         state.insert_block_hash(number, hash);
@@ -188,7 +185,7 @@ fn witness_state(
     for code in witness.codes {
         state.insert_code(code);
     }
-    Ok(state)
+    Ok(InputState::Witness { state, parent_state_root })
 }
 
 /// Decodes the ancestors' headers and proves that they lead, without a gap, to the block.

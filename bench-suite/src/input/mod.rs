@@ -8,6 +8,7 @@ mod format;
 use std::sync::Arc;
 
 use alloy_consensus::{Block, TxEnvelope};
+use alloy_primitives::B256;
 use pleach_engine::ChainSpec;
 use pleach_state::{FlatState, WitnessState};
 
@@ -37,5 +38,10 @@ pub enum InputState {
     /// Accounts and slots as a list. What is not listed does not exist.
     Flat(FlatState),
     /// Trie nodes. What they do not prove cannot be read.
-    Witness(WitnessState),
+    Witness {
+        /// The nodes, under the root that the input names.
+        state: WitnessState,
+        /// The state root in the parent's header, if the input has that header.
+        parent_state_root: Option<B256>,
+    },
 }

@@ -33,6 +33,9 @@ pub struct ReplayArgs {
     /// Speculate even where the engine would choose serial execution.
     #[arg(long)]
     pub force_parallel: bool,
+    /// Time blocks with a witness also as a whole: from signed transactions to the state root.
+    #[arg(long)]
+    pub whole: bool,
     /// The seed of the built-in blocks.
     #[arg(long, value_name = "S", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
@@ -81,6 +84,7 @@ impl Default for ReplayArgs {
             mode: Mode::Both,
             repeat: DEFAULT_REPEAT,
             force_parallel: false,
+            whole: false,
             seed: DEFAULT_SEED,
             profile: None,
             json: false,

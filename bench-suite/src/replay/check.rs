@@ -7,6 +7,7 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::B256;
 use pleach_engine::{BlockOutput, ChainSpec};
 use serde::Serialize;
 
@@ -108,10 +109,32 @@ impl Checks {
         self.compare("logs_bloom", header.logs_bloom, output.logs_bloom());
         let requests = header.requests_hash.map(|_| output.requests.requests_hash());
         self.compare_optional("requests_hash", header.requests_hash, requests);
-        self.skip("state_root", "this version computes no state roots");
         if header.block_access_list_hash.is_some() {
             self.skip("access_list_hash", "this version compares no access lists with the header");
         }
+    }
+
+    /// Checks the root that a witness was given for against the parent's header.
+    pub fn check_pre_state_root(&mut self, parent: Option<B256>, given: B256) {
+        const WHAT: &str = "pre_state_root";
+        match parent {
+            Some(parent) => self.compare(WHAT, parent, given),
+            None => self.skip(WHAT, "the witness does not hold the parent's header"),
+        }
+    }
+
+    /// Checks the header's state root against that after each kind of execution.
+    pub fn check_state_roots(&mut self, header: &Header, roots: &[(&'static str, B256)]) {
+        const WHAT: &str = "state_root";
+        if !self.checked.contains(&WHAT) {
+            self.checked.push(WHAT);
+        }
+        let wrong = roots.iter().filter(|(_, root)| *root != header.state_root);
+        self.mismatches.extend(wrong.map(|(execution, root)| Mismatch {
+            what: WHAT,
+            expected: header.state_root.to_string(),
+            got: format!("{root} after {execution} execution"),
+        }));
     }
 
     /// Notes how parallel execution's output differs from serial's, if it does.
@@ -162,6 +185,22 @@ mod tests {
         assert_eq!(checks, Checks::default());
         checks.compare_optional("withdrawals_root", None, Some(1));
         assert_eq!(checks.mismatches[0].expected, "none");
+    }
+
+    #[test]
+    fn a_wrong_root_names_the_execution_that_gave_it() {
+        let (right, wrong) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let header = Header { state_root: right, ..Header::default() };
+        let mut checks = Checks::default();
+        checks.check_pre_state_root(None, right);
+        checks.check_state_roots(&header, &[("serial", right), ("parallel", wrong)]);
+        assert_eq!(checks.checked, ["state_root"]);
+        assert_eq!(checks.not_checked[0].what, "pre_state_root");
+        let [Mismatch { what, expected, got }] = checks.mismatches.as_slice() else {
+            panic!("one of the two is wrong: {:?}", checks.mismatches);
+        };
+        assert_eq!((*what, expected), ("state_root", &right.to_string()));
+        assert_eq!(*got, format!("{wrong} after parallel execution"));
     }
 
     #[test]

@@ -9,11 +9,13 @@ mod args;
 mod check;
 mod output;
 mod report;
+mod roots;
 mod runner;
-mod scaling;
-mod stats;
+pub(crate) mod scaling;
+pub(crate) mod stats;
 mod summary;
 mod table;
+mod whole;
 
 use std::{
     io::{self, Write},

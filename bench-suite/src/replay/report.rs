@@ -71,6 +71,12 @@ pub struct BlockReport {
     pub serial_ms: Option<f64>,
     /// Median milliseconds of parallel execution.
     pub parallel_ms: Option<f64>,
+    /// Median milliseconds from the end of execution to the state root, on all threads.
+    pub root_ms: Option<f64>,
+    /// Median milliseconds from signed transactions to the state root, on all threads.
+    pub whole_ms: Option<f64>,
+    /// The same, the stages one after another on one thread.
+    pub whole_serial_ms: Option<f64>,
     /// Threads of parallel execution.
     pub threads: Option<usize>,
     /// `serial_ms` over `parallel_ms`.
@@ -96,6 +102,9 @@ pub(super) struct Measured {
     pub(super) recover_ms: Option<f64>,
     pub(super) serial_ms: Option<f64>,
     pub(super) parallel_ms: Option<f64>,
+    pub(super) root_ms: Option<f64>,
+    pub(super) whole_ms: Option<f64>,
+    pub(super) whole_serial_ms: Option<f64>,
     pub(super) threads: Option<usize>,
     pub(super) machine_scaling: Option<f64>,
     pub(super) executions: Option<u64>,
@@ -125,6 +134,9 @@ impl BlockReport {
             recover_ms: None,
             serial_ms: None,
             parallel_ms: None,
+            root_ms: None,
+            whole_ms: None,
+            whole_serial_ms: None,
             threads: None,
             speedup: None,
             machine_scaling: None,
@@ -175,6 +187,9 @@ impl BlockReport {
         self.recover_ms = measured.recover_ms;
         self.serial_ms = measured.serial_ms;
         self.parallel_ms = measured.parallel_ms;
+        self.root_ms = measured.root_ms;
+        self.whole_ms = measured.whole_ms;
+        self.whole_serial_ms = measured.whole_serial_ms;
         self.threads = measured.threads;
         self.speedup = measured.serial_ms.zip(measured.parallel_ms).map(|(s, p)| s / p);
         self.machine_scaling = measured.machine_scaling;

@@ -2,20 +2,26 @@
 
 use std::{io, sync::Arc};
 
+use alloy_consensus::{Block, TxEnvelope};
 use alloy_hardforks::EthereumHardforks;
 use pleach_engine::{
     BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
     Metrics, RecoveredBlock, execute_serial,
 };
 use pleach_gpu_accel::Accelerator;
-use pleach_state::{FlatState, Recorder};
+use pleach_state::{
+    FlatState, Recorder,
+    mpt::{TrieError, TrieWorkers},
+};
 
 use super::{
     args::{Mode, ReplayArgs},
     check::Checks,
     report::{BlockReport, Measured},
+    roots::RootCheck,
     scaling,
     stats::{median, median_count, milliseconds, timed},
+    whole::{self, Crew, WholeBlock},
 };
 use crate::{
     input::{BlockInput, InputState},
@@ -27,8 +33,10 @@ use crate::{
 pub(super) struct Runner {
     accelerator: Accelerator,
     engine: Engine,
+    trie_workers: TrieWorkers,
     options: ExecuteOptions,
     mode: Mode,
+    whole: bool,
     repeat: usize,
     profiler: Option<Profiler>,
 }
@@ -38,17 +46,23 @@ struct Subject {
     chain: Arc<ChainSpec>,
     block: Arc<RecoveredBlock>,
     prestate: Arc<FlatState>,
+    /// The witness that the prestate was read from, if it was one.
+    roots: Option<RootCheck>,
     /// What serial execution, untimed, gave; `None` where the mode leaves it out.
     oracle: Option<Result<BlockOutput, ExecuteError>>,
 }
 
 /// Why a block was given up.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub(super) enum Stop {
     #[error(transparent)]
     Block(#[from] BlockError),
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    #[error("the state root could not be computed: {0}")]
+    Root(#[from] TrieError),
+    #[error("threads could not be started: {0}")]
+    Threads(#[from] io::Error),
 }
 
 /// The times and counts of the timed runs.
@@ -69,11 +83,13 @@ impl Runner {
         Ok(Self {
             accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
             engine: Engine::new(EngineConfig { threads })?,
+            trie_workers: TrieWorkers::new(threads).map_err(io::Error::other)?,
             options: ExecuteOptions {
                 force_parallel: args.force_parallel,
                 ..ExecuteOptions::default()
             },
             mode: args.mode,
+            whole: args.whole,
             repeat: args.repeat,
             profiler: args.profile.as_ref().map(|_| Profiler::new(args.repeat)).transpose()?,
         })
@@ -105,9 +121,10 @@ impl Runner {
     ) -> Result<(u64, Option<Box<BlockProfile>>), Stop> {
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
+        let signed = self.whole.then(|| block.clone());
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
         measured.recover_ms = Some(milliseconds(time));
-        let mut subject = self.subject(chain, Arc::new(block?), prestate)?;
+        let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
         let output = self.untimed(&mut subject, checks)?;
         checks.check_output(&subject.chain, subject.block.header(), &output);
         let runs = self.take_turns(&subject, &output, checks)?;
@@ -117,6 +134,9 @@ impl Runner {
             let threads = self.engine.threads();
             let scaling = scaling::measure(chain, block, prestate, threads, serial_ms)?;
             measured.machine_scaling = Some(scaling);
+        }
+        if let Some(signed) = signed {
+            self.time_whole(&subject, &signed, homestead, checks, measured)?;
         }
         let profile = self.profile(&subject, &output, checks)?;
         Ok((output.gas_used, profile))
@@ -138,6 +158,33 @@ impl Runner {
         Ok(Some(Box::new(profiled.profile)))
     }
 
+    /// Times the whole block, if there is a witness to compute roots from.
+    fn time_whole(
+        &self,
+        subject: &Subject,
+        signed: &Block<TxEnvelope>,
+        homestead: bool,
+        checks: &mut Checks,
+        measured: &mut Measured,
+    ) -> Result<(), Stop> {
+        let Some(roots) = &subject.roots else { return Ok(()) };
+        let Subject { chain, prestate, .. } = subject;
+        let witness = roots.witness();
+        let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
+        let crew = Crew {
+            engine: &self.engine,
+            accelerator: &self.accelerator,
+            workers: &self.trie_workers,
+            options: self.options,
+        };
+        let whole = whole::measure(&block, &crew, self.repeat)?;
+        checks.check_state_roots(subject.block.header(), &whole.roots);
+        measured.root_ms = whole.root_ms;
+        measured.whole_ms = whole.parallel_ms;
+        measured.whole_serial_ms = whole.serial_ms;
+        Ok(())
+    }
+
     /// Brings the prestate flat into memory, which for a witness takes one serial run that writes
     /// down what it reads, and gets the oracle's output.
     fn subject(
@@ -145,14 +192,18 @@ impl Runner {
         chain: Arc<ChainSpec>,
         block: Arc<RecoveredBlock>,
         prestate: InputState,
+        checks: &mut Checks,
     ) -> Result<Subject, Stop> {
-        let (prestate, oracle) = match prestate {
-            InputState::Flat(flat) => (Arc::new(flat), None),
-            InputState::Witness(witness) => {
-                let recorder = Arc::new(Recorder::new(witness));
+        let (prestate, roots, oracle) = match prestate {
+            InputState::Flat(flat) => (Arc::new(flat), None, None),
+            InputState::Witness { state, parent_state_root } => {
+                checks.check_pre_state_root(parent_state_root, state.root());
+                let witness = Arc::new(state);
+                let recorder = Arc::new(Recorder::new(Arc::clone(&witness)));
                 let output = execute_serial(&chain, &block, &recorder, false);
                 let recorder = Arc::into_inner(recorder).expect("the run has ended");
-                (Arc::new(recorder.into_flat()), Some(output))
+                let roots = RootCheck::new(witness, self.trie_workers.clone());
+                (Arc::new(recorder.into_flat()), Some(roots), Some(output))
             }
         };
         let oracle = match oracle {
@@ -162,7 +213,7 @@ impl Runner {
             Some(oracle) => Some(oracle),
             None => Some(execute_serial(&chain, &block, &prestate, false)),
         };
-        Ok(Subject { chain, block, prestate, oracle })
+        Ok(Subject { chain, block, prestate, roots, oracle })
     }
 
     /// One run of each kind that is not timed, for what is loaded on first use and for the output
@@ -170,7 +221,9 @@ impl Runner {
     fn untimed(&self, subject: &mut Subject, checks: &mut Checks) -> Result<BlockOutput, Stop> {
         const NO_TWIN: &str = "--mode leaves out the execution to compare with";
         let parallel = self.mode.parallel().then(|| self.run_parallel(subject).0);
-        match (subject.oracle.take(), parallel) {
+        let serial = subject.oracle.take();
+        check_roots(subject, [("serial", &serial), ("parallel", &parallel)], checks)?;
+        match (serial, parallel) {
             (Some(serial), Some(parallel)) => {
                 checks.compare_with_serial(difference(&serial, &parallel));
                 Ok(serial?)
@@ -255,6 +308,27 @@ fn time_serial(subject: &Subject, runs: &mut Runs) -> Result<(), ExecuteError> {
     let (output, time) = timed(|| execute_serial(chain, block, prestate, false));
     runs.serial_ms.push(milliseconds(time));
     output.map(drop)
+}
+
+/// Checks the root after each execution that gave an output.
+fn check_roots(
+    subject: &Subject,
+    executions: [(&'static str, &Option<Result<BlockOutput, ExecuteError>>); 2],
+    checks: &mut Checks,
+) -> Result<(), TrieError> {
+    let header = subject.block.header();
+    let Some(roots) = &subject.roots else {
+        checks.skip("state_root", "a flat prestate holds no trie");
+        return Ok(());
+    };
+    let mut after = Vec::new();
+    for (execution, output) in executions {
+        if let Some(Ok(output)) = output {
+            after.push((execution, roots.after(output, header.state_root)?));
+        }
+    }
+    checks.check_state_roots(header, &after);
+    Ok(())
 }
 
 /// How parallel execution differs from serial, errors included.

@@ -27,7 +27,7 @@ const LONG_MS: f64 = 100.0;
 const TRUSTED_SHARE: f64 = 0.9;
 
 /// Whether a machine that scales so far lets a speed-up on this many threads be trusted.
-pub(super) fn is_trusted(scaling: f64, threads: usize) -> bool {
+pub(crate) fn is_trusted(scaling: f64, threads: usize) -> bool {
     scaling >= TRUSTED_SHARE * threads as f64
 }
 
@@ -36,7 +36,7 @@ pub(super) fn is_trusted(scaling: f64, threads: usize) -> bool {
 ///
 /// # Errors
 /// [`BlockError`] if the block cannot be copied, which takes encoding and decoding it.
-pub(super) fn measure(
+pub(crate) fn measure(
     chain: &ChainSpec,
     block: &RecoveredBlock,
     prestate: &FlatState,

@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 /// Runs something and says how long it took. The result is dropped by the caller, outside the time.
-pub(super) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = run();
     (result, start.elapsed())
 }
 
-pub(super) fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
 /// The median; of an even number the mean of the middle two. `None` of nothing.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
@@ -22,7 +22,7 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The median of counts; of an even number the lower of the middle two. Zero of nothing.
-pub(super) fn median_count(mut values: Vec<u64>) -> u64 {
+pub(crate) fn median_count(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }

@@ -14,6 +14,8 @@ use super::{
 /// Blocks of at least this much gas are also told of apart: on smaller ones a run's fixed costs say
 /// more than its speed.
 const LARGE_GAS: u64 = 4_000_000;
+/// From this much gas on, a whole block's speed-up counts.
+const WHOLE_GAS: u64 = 1_000_000;
 
 /// The summary, and, serialised, the JSON object under `summary`. Times and rates count blocks that
 /// came out `ok`; what a mode leaves out, and every mean of nothing, is null.
@@ -51,6 +53,10 @@ pub struct Summary {
     pub large_speedup_geomean: Option<f64>,
     /// The slowest of the blocks of at least 4 Mgas.
     pub large_speedup_min: Option<f64>,
+    /// Blocks of at least 1 Mgas that were timed as a whole.
+    pub whole_blocks: usize,
+    /// Geometric mean of `whole_serial_ms` over `whole_ms`, over those.
+    pub whole_speedup_geomean: Option<f64>,
     /// Million gas a second, serially.
     pub serial_mgas_per_s: Option<f64>,
     /// Million gas a second, in parallel.
@@ -92,6 +98,7 @@ struct Block {
     serial_ms: Option<f64>,
     parallel_ms: Option<f64>,
     speedup: Option<f64>,
+    whole_speedup: Option<f64>,
     machine_scaling: Option<f64>,
 }
 
@@ -107,6 +114,7 @@ impl Tally {
                 serial_ms: report.serial_ms,
                 parallel_ms: report.parallel_ms,
                 speedup: report.speedup,
+                whole_speedup: report.whole_serial_ms.zip(report.whole_ms).map(|(s, p)| s / p),
                 machine_scaling: report.machine_scaling,
             });
         }
@@ -144,6 +152,7 @@ impl Tally {
         let (serial_ms, parallel_ms) = (sum(&serial), sum(&parallel));
         let speedups = self.values(|block| block.speedup);
         let large = self.values(|b| b.speedup.filter(|_| b.gas >= LARGE_GAS));
+        let whole = self.values(|b| b.whole_speedup.filter(|_| b.gas >= WHOLE_GAS));
         let machine_scaling = self.machine_scaling();
         let threads = args.threads();
         Summary {
@@ -160,6 +169,8 @@ impl Tally {
             speedup_geomean: geometric_mean(&speedups),
             speedup_min: minimum(&speedups),
             speedup_total: serial_ms.zip(parallel_ms).map(|(s, p)| s / p),
+            whole_blocks: whole.len(),
+            whole_speedup_geomean: geometric_mean(&whole),
             large_blocks: self.measured.iter().filter(|block| block.gas >= LARGE_GAS).count(),
             large_speedup_geomean: geometric_mean(&large),
             large_speedup_min: minimum(&large),

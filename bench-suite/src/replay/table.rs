@@ -78,6 +78,14 @@ pub(super) fn summary(summary: &Summary, tally: &Tally) -> String {
         append(&mut text, &line);
     }
     append_speedups(&mut text, summary);
+    if summary.whole_blocks > 0 {
+        let line = format!(
+            "whole     {} geometric mean of the {} blocks of at least 1 Mgas, signatures to root",
+            number(summary.whole_speedup_geomean, 3, "x"),
+            summary.whole_blocks,
+        );
+        append(&mut text, &line);
+    }
     for ((what, why), blocks) in &tally.not_checked {
         append(&mut text, &format!("not checked in {blocks} blocks: {what} ({why})"));
     }

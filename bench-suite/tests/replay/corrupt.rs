@@ -94,7 +94,7 @@ fn what_the_file_says_of_the_block_must_hold() {
     refused("number", &value, "error", "field \"number\" does not match the block: expected 7");
     let mut value = Sample::new().witness();
     value["pre_state_root"] = json!(B256::repeat_byte(1));
-    refused("root", &value, "error", "field \"pre_state_root\" does not match");
+    refused("root", &value, "error", "pre_state_root: expected 0x");
     let mut value = Sample::new().witness();
     value["block"] = json!(format!("{}00", value["block"].as_str().unwrap()));
     refused("trailing", &value, "error", "the block's RLP ends after");
@@ -132,6 +132,11 @@ fn a_wrong_header_is_a_named_mismatch() {
         refused("header-flat", &sample.flat(), "mismatch", names);
         refused("header-witness", &sample.witness(), "mismatch", names);
     }
+    // A flat prestate is no trie, so only a witness tells.
+    let wrong_root = wrong(|h| h.state_root = B256::repeat_byte(9));
+    let names = "after serial execution; state_root: expected 0x";
+    refused("header-state", &wrong_root.witness(), "mismatch", names);
+    assert_eq!(replay_json("state", &wrong_root.flat(), &FAST).only(), ("ok", ""));
     let replayed =
         replay_json("named", &wrong(|h| h.receipts_root = B256::repeat_byte(9)).flat(), &FAST);
     let mismatch = &replayed.blocks[0]["mismatches"][0];

@@ -72,6 +72,7 @@ impl Sample {
             transactions_root: calculate_transaction_root(&txs),
             receipts_root: calculate_receipt_root(&receipts),
             logs_bloom: bloom,
+            state_root: account_trie(&accounts_after(&accounts, &senders, counter)).0,
             ..Header::default()
         };
         let block = Block { header, body: BlockBody { transactions: txs, ..BlockBody::default() } };
@@ -160,6 +161,36 @@ fn accounts(senders: &[Address], counter: Address) -> BTreeMap<Address, SampleAc
     let code_hash = keccak256(COUNTER_CODE);
     accounts.insert(counter, SampleAccount { nonce: 1, code_hash, storage, ..plain(0) });
     accounts
+}
+
+/// The state after the block: who sent pays value and gas at a price of 10, of which the base fee
+/// of 7 is burnt, and the counter counts one up from 5.
+fn accounts_after(
+    before: &BTreeMap<Address, SampleAccount>,
+    senders: &[Address],
+    counter: Address,
+) -> BTreeMap<Address, SampleAccount> {
+    let mut after = before.clone();
+    let gas = [TRANSFER_GAS, TRANSFER_GAS, COUNTER_GAS];
+    for (sender, (gas, value)) in senders.iter().zip(gas.into_iter().zip([5, 5, 0])) {
+        let sender = after.get_mut(sender).unwrap();
+        sender.nonce += 1;
+        sender.balance -= U256::from(10 * gas + value);
+    }
+    let mut receives = |address: Address, amount: u64| {
+        let new = SampleAccount {
+            nonce: 0,
+            balance: U256::ZERO,
+            code_hash: KECCAK_EMPTY,
+            storage: BTreeMap::new(),
+        };
+        after.entry(address).or_insert(new).balance += U256::from(amount);
+    };
+    receives(Address::repeat_byte(0xa1), 5);
+    receives(Address::repeat_byte(0xa2), 5);
+    receives(Address::repeat_byte(0xbe), 3 * gas.iter().sum::<u64>());
+    after.get_mut(&counter).unwrap().storage.insert(U256::ZERO, U256::from(6));
+    after
 }
 
 fn receipts(counter: Address) -> Vec<ReceiptEnvelope> {

@@ -50,6 +50,12 @@ pub(super) struct WrittenParts {
     pub(super) code: bool,
 }
 
+impl WrittenParts {
+    pub(super) const fn any(self) -> bool {
+        self.balance || self.nonce || self.exists || self.code
+    }
+}
+
 /// What is known of an account without a look into the memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Known {

@@ -33,9 +33,10 @@ pub enum Validation {
 /// balances are in need of correction. False if they differ, or if the database fails, in which
 /// case running the transaction on it says how.
 ///
-/// All lower transactions being committed, what the memory shows is the committed state. Where it
-/// shows nothing, a value that was found in the prestate still stands. The database is asked where
-/// neither helps: after a write that was taken back.
+/// Where the memory shows nothing, a value that was found in the prestate still stands. Where it
+/// shows a value, that is the committed one, all lower transactions being committed; unless the
+/// changes are collected elsewhere, by a caller who may have left some out. There, and after a
+/// write that was taken back, the database is asked.
 pub(super) fn validate<DB: Database>(
     db: &mut DB,
     shared: &Shared,
@@ -44,11 +45,13 @@ pub(super) fn validate<DB: Database>(
     validation: Validation,
 ) -> bool {
     let everything = validation == Validation::Everything;
+    let kept_in_memory = shared.ledger.is_some();
     for read in &reads.slots {
         let place = (read.account_hash, read.hash);
         let stands = match shared.memory.slot(place, &read.address, &read.slot, reader) {
             _ if everything => slot_holds(db, read),
-            Some((_, committed)) => committed == read.value,
+            Some((_, committed)) if kept_in_memory => committed == read.value,
+            Some(_) => slot_holds(db, read),
             None => !read.from_memory || slot_holds(db, read),
         };
         if !stands {
@@ -86,14 +89,17 @@ struct Numbers {
     balance: U256,
 }
 
-/// What the memory and the ledger say of an account that was read; `None` if they do not suffice.
+/// What the memory and the ledger say of an account that was read; `None` if that does not suffice.
 fn committed_numbers(shared: &Shared, reader: Writer, read: &AccountRead) -> Option<Numbers> {
     let Shared { memory, ledger, .. } = shared;
     let known = ledger.as_ref().map(|ledger| ledger.lock().known(&read.address));
-    if known.is_none() && read.address == *memory.beneficiary() {
-        return None;
-    }
     let now = memory.account(read.hash, &read.address, reader, known.unwrap_or_default());
+    if ledger.is_none() {
+        let as_found = read.found_nonce == read.nonce && read.address != *memory.beneficiary();
+        let untouched = !read.written.any() && !now.written().any();
+        let (nonce, balance) = (read.nonce, read.balance);
+        return (as_found && untouched).then_some(Numbers { identical: true, nonce, balance });
+    }
     let same_existence = match now.exists {
         Some(exists) => exists == read.exists,
         None if read.written.exists => return None,

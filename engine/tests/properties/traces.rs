@@ -7,7 +7,7 @@ use alloy_consensus::ReceiptEnvelope;
 use alloy_primitives::{Address, Log, U256};
 use pleach_engine::{
     BlockOutput, Decision, Engine, EngineConfig, ExecuteOptions, execute_serial,
-    trace::{Location, Outcome, Trace, Traced},
+    trace::{Dependencies, Location, Outcome, Trace, Traced},
 };
 
 use crate::support::{
@@ -27,17 +27,30 @@ fn engine(threads: usize) -> Engine {
     Engine::new(EngineConfig { threads }).expect("threads start")
 }
 
-fn traced(engine: &Engine, case: &Case) -> Traced {
-    let options =
-        ExecuteOptions { access_list: true, force_parallel: true, rehearse: engine.threads() == 1 };
+/// Where the block's changes are collected: with an access list in revm's `State`, else in the
+/// engine's own memory.
+const COLLECTED: [bool; 2] = [true, false];
+
+fn traced(engine: &Engine, case: &Case, access_list: bool) -> Traced {
+    let rehearse = engine.threads() == 1;
+    let options = ExecuteOptions { access_list, force_parallel: true, rehearse };
     let traced = engine.execute_traced(&case.chain, &case.block, &case.prestate, options);
     traced.unwrap_or_else(|error| panic!("the block is valid, but: {error}"))
 }
 
 /// The dependencies of a block, as (reader, writer, location).
 fn edges(case: &Case) -> BTreeSet<(usize, usize, Location)> {
-    let trace = traced(&engine(1), case).trace.expect("a rehearsal runs ahead");
-    let found = trace.dependencies.expect("it is a rehearsal on one thread");
+    let [found, without_list] = COLLECTED.map(|access_list| {
+        let trace = traced(&engine(1), case, access_list).trace.expect("a rehearsal runs ahead");
+        trace.dependencies.expect("it is a rehearsal on one thread")
+    });
+    assert_eq!(found.edges.len(), without_list.edges.len());
+    let found = edges_of(&found);
+    assert_eq!(found, edges_of(&without_list), "where changes are collected makes no difference");
+    found
+}
+
+fn edges_of(found: &Dependencies) -> BTreeSet<(usize, usize, Location)> {
     let location = |place: u32| found.locations[place as usize];
     found
         .edges
@@ -52,13 +65,15 @@ fn tracing_changes_no_output_and_agrees_with_the_metrics() {
     let (mut blocks, mut fallen) = (0, 0);
     for seed in 0..300 {
         let case = generate(seed);
-        let Ok(serial) = execute_serial(&case.chain, &case.block, &case.prestate, true) else {
+        let access_list = COLLECTED[seed as usize / 3 % 2];
+        let serial = execute_serial(&case.chain, &case.block, &case.prestate, access_list);
+        let Ok(serial) = serial else {
             continue;
         };
         case.prestate.set_stalls([0, 5, 25][seed as usize % 3]);
         blocks += 1;
         for engine in &engines {
-            let Traced { output, metrics, trace } = traced(engine, &case);
+            let Traced { output, metrics, trace } = traced(engine, &case, access_list);
             assert_eq!(serial.difference(&output), None, "seed {seed}");
             let trace = trace.expect("running ahead was insisted on");
             let gas: u64 = trace.conflicts.iter().map(|conflict| conflict.gas).sum();
@@ -128,8 +143,9 @@ fn a_conflict_names_the_slot_that_caused_it() {
     let engine = engine(4);
     case.prestate.set_stalls(30);
     let mut seen = 0;
-    for _ in 0..200 {
-        for conflict in traced(&engine, &case).trace.expect("insisted on").conflicts {
+    for round in 0..200 {
+        let trace = traced(&engine, &case, round % 2 == 0).trace.expect("insisted on");
+        for conflict in trace.conflicts {
             let slot = Location::Slot(MACHINE, U256::from(3));
             let stale: Vec<_> = conflict.stale.iter().map(|read| read.location).collect();
             assert_eq!(stale, [slot], "{conflict:?}");

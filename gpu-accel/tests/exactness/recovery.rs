@@ -9,7 +9,10 @@ use k256::{
 use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
 use serde::Deserialize;
 
-use crate::common::{Rng, vectors};
+use crate::{
+    common::{Rng, vectors},
+    device,
+};
 
 /// The group order n.
 const N: U256 =
@@ -212,7 +215,7 @@ struct PrecompileCase {
 fn geth_ecrecover() {
     let Some(text) = vectors("geth-precompiles/ecRecover.json", 8) else { return };
     let cases: Vec<PrecompileCase> = serde_json::from_str(&text).expect("a list of cases");
-    let mut checked = 0;
+    let mut asked = Vec::new();
     for case in &cases {
         let input = hex::decode(&case.input).expect("Input is hex");
         let word = |index: usize| U256::from_be_slice(&input[32 * index..32 * (index + 1)]);
@@ -221,13 +224,15 @@ fn geth_ecrecover() {
             // The precompile refuses any other v before it recovers.
             _ => continue,
         };
-        let answer = recover_one(&request(word(2), word(3), odd, B256::from(word(0))));
+        let request = request(word(2), word(3), odd, B256::from(word(0)));
+        let answer = recover_one(&request);
         let expected = hex::decode(&case.expected).expect("Expected is hex");
         let answer = answer.map(|address| address.into_word().to_vec()).unwrap_or_default();
         assert_eq!(answer, expected, "{}", case.name);
-        checked += 1;
+        asked.push(request);
     }
-    assert!(checked > 0, "no case has v = 27 or 28");
+    assert!(!asked.is_empty(), "no case has v = 27 or 28");
+    device::check("cases of geth", &asked);
 }
 
 #[derive(Deserialize)]
@@ -277,6 +282,7 @@ fn check_wycheproof(path: &str, cases: usize) {
     let Some(text) = vectors(path, cases) else { return };
     let suite: Wycheproof = serde_json::from_str(&text).expect("a Wycheproof file");
     let mut valid = 0;
+    let mut asked = Vec::new();
     for group in &suite.groups {
         let key = hex::decode(&group.key.uncompressed).expect("the key is hex");
         let address = Address::from_slice(&keccak256(&key[1..])[12..]);
@@ -286,6 +292,7 @@ fn check_wycheproof(path: &str, cases: usize) {
             };
             let hash = Sha256::digest(hex::decode(&case.msg).expect("msg is hex"));
             let both = [false, true].map(|odd| request(r, s, odd, B256::from_slice(&hash)));
+            asked.extend(both);
             let answers = both.map(|request| {
                 assert_eq!(recover_one(&request), reference(&request), "case {}", case.id);
                 recover_one(&request)
@@ -297,6 +304,7 @@ fn check_wycheproof(path: &str, cases: usize) {
         }
     }
     assert!(valid > 50, "only {valid} valid signatures were found in {path}");
+    device::check("cases of Wycheproof", &asked);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     parallel::{
         location::Writer,
         mv_memory::MvMemory,
-        parts::{AccountOverlay, Known, WrittenParts},
+        parts::{AccountOverlay, Known},
         read_set::{AccountRead, ReadSet, SlotRead},
         validate::Validation,
     },
@@ -62,8 +62,8 @@ pub(super) fn in_state<DB: Database>(
     for read in &reads.accounts {
         let overlay = account(memory, reader, read);
         let may_differ = everything
-            || is_any(read.written)
-            || is_any(overlay.written())
+            || read.written.any()
+            || overlay.written().any()
             // The nonce was assumed, or the balance is not in the memory.
             || read.found_nonce != read.nonce
             || read.address == *memory.beneficiary();
@@ -94,10 +94,6 @@ fn written(memory: &MvMemory, reader: Writer, read: &SlotRead) -> Option<(Writer
 
 fn account(memory: &MvMemory, reader: Writer, read: &AccountRead) -> AccountOverlay {
     memory.account(read.hash, &read.address, reader, Known::default())
-}
-
-const fn is_any(parts: WrittenParts) -> bool {
-    parts.balance || parts.nonce || parts.exists || parts.code
 }
 
 fn stale_parts(

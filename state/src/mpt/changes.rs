@@ -1,0 +1,93 @@
+//! What a block changes, as the tries see it: by hashed addresses and hashed slots.
+
+use alloy_primitives::{Address, B256, U256};
+use revm::{
+    database::{BundleAccount, BundleState},
+    state::AccountInfo,
+};
+
+use super::workers::TrieWorkers;
+
+/// Everything that a block, or several, changed: one entry an account, sorted by hashed address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StateChanges {
+    accounts: Vec<AccountChange>,
+}
+
+/// What became of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountChange {
+    /// Keccak-256 of the address.
+    pub hashed_address: B256,
+    /// The account without its storage; none if it does not exist any more.
+    pub account: Option<AccountFields>,
+    /// Whether the storage that it had before is gone.
+    pub wiped: bool,
+    /// Slots by the Keccak-256 of their numbers, sorted, with their values; zero takes a slot out.
+    pub slots: Vec<(B256, U256)>,
+}
+
+/// An account without its storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountFields {
+    /// Transactions sent, or contracts created.
+    pub nonce: u64,
+    /// In wei.
+    pub balance: U256,
+    /// Keccak-256 of the code.
+    pub code_hash: B256,
+}
+
+impl From<&AccountInfo> for AccountFields {
+    fn from(info: &AccountInfo) -> Self {
+        Self { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash }
+    }
+}
+
+impl StateChanges {
+    /// Changes in any order, of which none may be of the same account as another.
+    pub fn new(mut accounts: Vec<AccountChange>) -> Self {
+        accounts.sort_unstable_by_key(|account| account.hashed_address);
+        accounts.iter_mut().for_each(|account| account.slots.sort_unstable());
+        Self { accounts }
+    }
+
+    /// The changes that execution collected. Addresses and slots are hashed by the workers.
+    pub fn from_bundle(bundle: &BundleState, workers: &TrieWorkers) -> Self {
+        let changed: Vec<_> = bundle.state.iter().collect();
+        let slots: Vec<Vec<_>> = changed.iter().map(|(_, account)| slots(account)).collect();
+        let addresses = changed.iter().map(|(address, _)| address.as_slice());
+        let numbers = slots.iter().flatten().map(|(slot, _)| slot.as_slice());
+        let messages: Vec<_> = addresses.chain(numbers).collect();
+        let mut hashes = workers.hash_all(&messages);
+        let mut hashed_slots = hashes.split_off(changed.len()).into_iter();
+        let accounts = changed.iter().zip(hashes).zip(&slots).map(|((changed, hashed), slots)| {
+            let (_, account): &(&Address, &BundleAccount) = changed;
+            AccountChange {
+                hashed_address: hashed,
+                account: account.info.as_ref().map(AccountFields::from),
+                wiped: account.was_destroyed(),
+                slots: hashed_slots.by_ref().zip(slots).map(|(h, (_, v))| (h, *v)).collect(),
+            }
+        });
+        Self::new(accounts.collect())
+    }
+
+    /// The changed accounts, sorted by hashed address.
+    pub fn accounts(&self) -> &[AccountChange] {
+        &self.accounts
+    }
+}
+
+/// The slots to write: of a wiped storage all that is there now, otherwise what differs.
+fn slots(account: &BundleAccount) -> Vec<(B256, U256)> {
+    if account.info.is_none() {
+        return Vec::new();
+    }
+    let wiped = account.was_destroyed();
+    let slots = account.storage.iter().filter(|(_, slot)| match wiped {
+        true => !slot.present_value.is_zero(),
+        false => slot.present_value != slot.previous_or_original_value,
+    });
+    slots.map(|(number, slot)| (B256::from(*number), slot.present_value)).collect()
+}

@@ -1,0 +1,255 @@
+//! Ethereum's state: the trie of accounts, and a trie of slots for each account that has any.
+
+use std::collections::HashMap;
+
+use alloy_primitives::{B256, U256};
+use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+use foldhash::fast::RandomState;
+
+use super::{
+    changes::{AccountChange, StateChanges},
+    error::TrieError,
+    reveal::{Reading, Siblings},
+    source::NodeSource,
+    trie::{FORK_FROM, PartChanges, Trie},
+    update::Change,
+    value::AccountEdit,
+    workers::TrieWorkers,
+};
+
+/// The state under a root, known as far as it was needed, from block to block.
+///
+/// ```
+/// use alloy_primitives::{B256, U256};
+/// use pleach_state::mpt::{AccountChange, AccountFields, NoNodes, StateChanges, StateTrie};
+///
+/// let account = AccountFields { nonce: 1, balance: U256::from(7), code_hash: B256::ZERO };
+/// let change = AccountChange {
+///     hashed_address: B256::repeat_byte(1),
+///     account: Some(account),
+///     wiped: false,
+///     slots: vec![(B256::repeat_byte(2), U256::from(3))],
+/// };
+/// let mut state = StateTrie::empty();
+/// let empty = state.root();
+/// let changed = state.update(&StateChanges::new(vec![change]), &NoNodes)?;
+/// assert_ne!(changed, empty);
+/// # Ok::<(), pleach_state::mpt::TrieError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StateTrie {
+    accounts: Trie<TrieAccount>,
+    /// By hashed address: the tries that were needed so far.
+    storages: HashMap<B256, Trie<U256>, RandomState>,
+    workers: TrieWorkers,
+    siblings: Siblings,
+    /// Whether an update failed, which leaves the tries between two states.
+    unusable: bool,
+}
+
+/// An account's slots on their way through an update.
+struct StorageUpdate<'a> {
+    owner: &'a B256,
+    trie: Trie<U256>,
+    changes: Vec<Change<U256>>,
+}
+
+impl StateTrie {
+    /// The state under a root, of which nothing is known yet.
+    pub fn new(root: B256) -> Self {
+        Self {
+            accounts: Trie::hidden(root),
+            storages: HashMap::default(),
+            workers: TrieWorkers::default(),
+            siblings: Siblings::default(),
+            unusable: false,
+        }
+    }
+
+    /// A state without accounts.
+    pub fn empty() -> Self {
+        Self::new(EMPTY_ROOT_HASH)
+    }
+
+    /// Updates with these threads and this Keccak.
+    #[must_use]
+    pub fn with_workers(mut self, workers: TrieWorkers) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Says what to do about a missing sibling of a node that is taken out.
+    #[must_use]
+    pub const fn with_siblings(mut self, siblings: Siblings) -> Self {
+        self.siblings = siblings;
+        self
+    }
+
+    /// The threads and the Keccak that updates use.
+    pub const fn workers(&self) -> &TrieWorkers {
+        &self.workers
+    }
+
+    /// The state root after the last update.
+    pub const fn root(&self) -> B256 {
+        self.accounts.root()
+    }
+
+    /// Nodes of all tries that are known and held in memory.
+    pub fn node_count(&self) -> usize {
+        self.accounts.len() + self.storages.values().map(Trie::len).sum::<usize>()
+    }
+
+    /// The account under a hashed address; none if the trie proves that there is none.
+    ///
+    /// # Errors
+    /// If a node on the way is missing or corrupt.
+    pub fn account(
+        &mut self,
+        hashed_address: &B256,
+        source: &dyn NodeSource,
+    ) -> Result<Option<TrieAccount>, TrieError> {
+        let cx = Reading { source, owner: None, siblings: self.siblings };
+        Ok(self.accounts.get(hashed_address, cx)?.copied())
+    }
+
+    /// Reveals the way to an account, and to one of its slots if one is given, without changing
+    /// anything.
+    ///
+    /// # Errors
+    /// If a node on the way is missing or corrupt.
+    pub fn reveal(
+        &mut self,
+        hashed_address: &B256,
+        hashed_slot: Option<&B256>,
+        source: &dyn NodeSource,
+    ) -> Result<(), TrieError> {
+        let account = self.account(hashed_address, source)?;
+        let (Some(account), Some(slot)) = (account, hashed_slot) else { return Ok(()) };
+        if account.storage_root == EMPTY_ROOT_HASH {
+            return Ok(());
+        }
+        let cx = Reading { source, owner: Some(hashed_address), siblings: self.siblings };
+        let storage = self.storages.entry(*hashed_address);
+        let storage = storage.or_insert_with(|| Trie::hidden(account.storage_root));
+        storage.get(slot, cx).map(drop)
+    }
+
+    /// Applies changes and returns the root of the state after them.
+    ///
+    /// # Errors
+    /// If a node that the changes need is missing or corrupt. After that the tries are between two
+    /// states, and every further update is [`TrieError::Unusable`].
+    pub fn update(
+        &mut self,
+        changes: &StateChanges,
+        source: &dyn NodeSource,
+    ) -> Result<B256, TrieError> {
+        if self.unusable {
+            return Err(TrieError::Unusable);
+        }
+        self.unusable = true;
+        let cx = Reading { source, owner: None, siblings: self.siblings };
+        let changes = changes.accounts();
+        if changes.len() >= FORK_FROM {
+            self.accounts.fork(cx)?;
+        }
+        let storage_roots = self.update_storages(changes, cx)?;
+        self.update_accounts(changes, &storage_roots, cx)?;
+        self.unusable = false;
+        Ok(self.root())
+    }
+
+    /// Updates the storage tries, and returns the storage root of each account after its change,
+    /// where that is another than before.
+    fn update_storages(
+        &mut self,
+        changes: &[AccountChange],
+        cx: Reading<'_>,
+    ) -> Result<Vec<Option<B256>>, TrieError> {
+        let mut roots = vec![None; changes.len()];
+        for (change, root) in changes.iter().zip(&mut roots) {
+            if change.wiped || change.account.is_none() {
+                self.storages.remove(&change.hashed_address);
+                *root = Some(EMPTY_ROOT_HASH);
+            }
+        }
+        let written = (0..changes.len())
+            .filter(|&index| changes[index].account.is_some() && !changes[index].slots.is_empty());
+        let written: Vec<_> = written.collect();
+        self.find_storage_roots(changes, &written, &mut roots, cx)?;
+        let mut updates = Vec::with_capacity(written.len());
+        for index in written {
+            let root = roots[index].unwrap_or(EMPTY_ROOT_HASH);
+            updates.push((index, self.storage_update(&changes[index], root, cx)?));
+        }
+        let parts = updates.iter_mut().flat_map(|(_, update): &mut (usize, StorageUpdate<'_>)| {
+            update.trie.part_changes(&update.changes, Some(update.owner))
+        });
+        self.workers.update(parts.collect(), cx)?;
+        for (index, mut update) in updates {
+            let cx = Reading { owner: Some(update.owner), ..cx };
+            update.trie.settle_root(self.workers.hashing(), cx)?;
+            roots[index] = Some(update.trie.root());
+            self.storages.insert(*update.owner, update.trie);
+        }
+        Ok(roots)
+    }
+
+    /// Fills in the storage roots of accounts whose storage is written and whose storage trie is
+    /// not known yet.
+    fn find_storage_roots(
+        &mut self,
+        changes: &[AccountChange],
+        written: &[usize],
+        roots: &mut [Option<B256>],
+        cx: Reading<'_>,
+    ) -> Result<(), TrieError> {
+        let address = |index: &usize| &changes[*index].hashed_address;
+        let unknown = written.iter().filter(|index| {
+            roots[**index].is_none() && !self.storages.contains_key(address(index))
+        });
+        let unknown: Vec<_> = unknown.copied().collect();
+        let keys: Vec<_> = unknown.iter().map(address).collect();
+        let found = self.workers.get_all(&mut self.accounts, &keys, cx)?;
+        for (index, account) in unknown.into_iter().zip(found) {
+            roots[index] = account.map(|account| account.storage_root);
+        }
+        Ok(())
+    }
+
+    fn storage_update<'a>(
+        &mut self,
+        change: &'a AccountChange,
+        root: B256,
+        cx: Reading<'_>,
+    ) -> Result<StorageUpdate<'a>, TrieError> {
+        let owner = &change.hashed_address;
+        let known = self.storages.remove(owner);
+        let mut trie = known.unwrap_or_else(|| Trie::hidden(root));
+        if change.slots.len() >= FORK_FROM {
+            trie.fork(Reading { owner: Some(owner), ..cx })?;
+        }
+        let changes = change
+            .slots
+            .iter()
+            .map(|(key, value)| Change { key: *key, edit: (!value.is_zero()).then_some(*value) });
+        Ok(StorageUpdate { owner, trie, changes: changes.collect() })
+    }
+
+    fn update_accounts(
+        &mut self,
+        changes: &[AccountChange],
+        storage_roots: &[Option<B256>],
+        cx: Reading<'_>,
+    ) -> Result<(), TrieError> {
+        let changes = changes.iter().zip(storage_roots).map(|(change, &storage_root)| Change {
+            key: change.hashed_address,
+            edit: change.account.map(|fields| AccountEdit { fields, storage_root }),
+        });
+        let changes: Vec<_> = changes.collect();
+        let parts: Vec<PartChanges<'_, _>> = self.accounts.part_changes(&changes, None).collect();
+        self.workers.update(parts, cx)?;
+        self.accounts.settle_root(self.workers.hashing(), cx)
+    }
+}

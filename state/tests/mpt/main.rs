@@ -1,0 +1,5 @@
+//! The tries of `pleach_state::mpt` against `alloy-trie`'s `HashBuilder`.
+
+mod model;
+mod properties;
+mod witnesses;
