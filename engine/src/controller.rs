@@ -49,10 +49,17 @@ mod cost {
     pub(super) const GAS: f64 = 0.35;
     /// What running a transaction ahead adds: recording and checking what it reads, making visible
     /// what it writes, and carrying the result from one core to another.
-    pub(super) const AHEAD: f64 = 5_000.0;
+    pub(super) const AHEAD: f64 = 1_800.0;
+    /// The least that the committer has to do for a transaction that somebody else ran.
+    pub(super) const COMMIT: f64 = 1_200.0;
+    /// What each unit of serial work comes to on a second core, which has it in no cache.
+    pub(super) const SPREAD: f64 = 1.1;
     /// Waking the workers.
-    pub(super) const WAKE: f64 = 60_000.0;
+    pub(super) const WAKE: f64 = 50_000.0;
 }
+
+/// Fewer transactions than this mostly rest on one another, or one of them is most of the block.
+const FEW: f64 = 6.0;
 
 /// Running ahead must promise at least this share of serial time less.
 const WORTHWHILE: f64 = 0.97;
@@ -66,10 +73,11 @@ pub(crate) fn decide(block: &RecoveredBlock, threads: usize) -> Decision {
     let gas = block.header().gas_used as f64;
     let serial =
         transactions * cost::TRANSACTION + (gas - 21_000.0 * transactions).max(0.0) * cost::GAS;
-    let parallel = (serial + transactions * cost::AHEAD) / threads as f64 + cost::WAKE;
+    let work = serial * cost::SPREAD + transactions * cost::AHEAD;
+    let parallel = work / threads as f64 + cost::WAKE;
     // However many threads there are, one of them takes every result in turn.
-    let parallel = parallel.max(transactions * cost::TRANSACTION);
-    if transactions >= 2.0 && parallel < serial * WORTHWHILE {
+    let parallel = parallel.max(transactions * cost::COMMIT);
+    if transactions >= FEW && parallel < serial * WORTHWHILE {
         Decision::Parallel
     } else {
         Decision::TooLittleWork

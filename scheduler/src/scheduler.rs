@@ -229,7 +229,7 @@ impl Scheduler {
             self.release(version.index, awaited);
         } else {
             drop(waiting);
-            let awaited = word.leave(Phase::Executing, Status::new(Phase::Ready, next));
+            let awaited = word.leave(Phase::Executing, self.ready_again(next));
             self.release(version.index, awaited);
             self.lower_cursor(version.index);
         }
@@ -306,8 +306,13 @@ impl Scheduler {
     }
 
     fn after_abort(&self, incarnation: Incarnation) -> Status {
-        let spent = incarnation + 1 >= self.max_incarnations;
-        Status::new(if spent { Phase::Reserved } else { Phase::Ready }, incarnation + 1)
+        self.ready_again(incarnation + 1)
+    }
+
+    /// Ready for this incarnation, if there may be so many.
+    fn ready_again(&self, next: Incarnation) -> Status {
+        let spent = next >= self.max_incarnations;
+        Status::new(if spent { Phase::Reserved } else { Phase::Ready }, next)
     }
 
     fn advance(&self, frontier: TxIdx) {
