@@ -7,4 +7,5 @@ pub mod gpu;
 pub mod input;
 pub mod profile;
 pub mod replay;
+mod trie_workers;
 pub mod workload;

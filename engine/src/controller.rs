@@ -1,5 +1,9 @@
 //! Whether running ahead pays, judged from what a block shows before it starts.
 
+use std::collections::HashSet;
+
+use alloy_primitives::Address;
+
 use crate::RecoveredBlock;
 
 /// How a block was executed, and why.
@@ -15,6 +19,9 @@ pub enum Decision {
     OneThread,
     /// Serially, because handing results over was expected to cost more than running ahead saves.
     TooLittleWork,
+    /// Serially, because a few accounts, or contracts whose calls have shown to rest on one another,
+    /// take part in nearly all: the block is a chain.
+    Chain,
     /// In parallel at first; serially from where most results had turned out not to stand.
     GaveUp,
 }
@@ -24,7 +31,7 @@ impl Decision {
     pub const fn runs_ahead(self) -> bool {
         match self {
             Self::Forced | Self::Parallel | Self::GaveUp => true,
-            Self::OneThread | Self::TooLittleWork => false,
+            Self::OneThread | Self::TooLittleWork | Self::Chain => false,
         }
     }
 
@@ -35,6 +42,7 @@ impl Decision {
             Self::Parallel => "parallel",
             Self::OneThread => "one_thread",
             Self::TooLittleWork => "too_little_work",
+            Self::Chain => "chain",
             Self::GaveUp => "gave_up",
         }
     }
@@ -64,10 +72,27 @@ const FEW: f64 = 6.0;
 /// Running ahead must promise at least this share of serial time less.
 const WORTHWHILE: f64 = 0.97;
 
-/// Decides for a block. The gas in its header is a hint: a wrong one costs time and nothing else.
-pub(crate) fn decide(block: &RecoveredBlock, threads: usize) -> Decision {
+/// Transactions that are looked at to see whether a few accounts do all.
+const SAMPLED: usize = 64;
+
+/// Whether so few accounts send and are called that transactions must rest on one another. Calls of
+/// contracts do not count: one contract may serve many who have nothing to do with each other.
+fn few_accounts_do_all(block: &RecoveredBlock) -> bool {
+    let sample = &block.tx_envs()[..block.tx_envs().len().min(SAMPLED)];
+    let plain = sample.iter().filter(|tx| tx.data.is_empty()).count();
+    let parties = sample.iter().flat_map(|tx| [Some(tx.caller), tx.kind.to().copied()]);
+    let distinct: HashSet<Address> = parties.flatten().collect();
+    plain * 2 > sample.len() && distinct.len() * 8 < sample.len()
+}
+
+/// Decides for a block, `hot` of whose transactions call targets that earlier blocks found to make
+/// them rest on one another. The gas in its header is a hint: a wrong one costs time and nothing else.
+pub(crate) fn decide(block: &RecoveredBlock, threads: usize, hot: usize) -> Decision {
     if threads < 2 {
         return Decision::OneThread;
+    }
+    if hot > 0 && hot * 4 >= block.transactions().len() * 3 || few_accounts_do_all(block) {
+        return Decision::Chain;
     }
     let transactions = block.transactions().len() as f64;
     let gas = block.header().gas_used as f64;

@@ -8,6 +8,7 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
+use alloy_primitives::Address;
 
 use revm::context::TxEnv;
 
@@ -15,6 +16,7 @@ use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
     controller::{Decision, decide},
     executor::ParallelBlockExecutorFactory,
+    history::History,
     parallel::{
         Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
         PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
@@ -42,6 +44,16 @@ pub struct ExecuteOptions {
     pub rehearse: bool,
 }
 
+/// How one block is run ahead.
+struct RunAhead {
+    access_list: bool,
+    effort: Effort,
+    /// Targets that earlier blocks found to make transactions collide.
+    hot: Vec<Address>,
+    /// Where to write down what happens when, if somebody asked for it.
+    tracer: Option<Arc<Tracer>>,
+}
+
 /// What one execution cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metrics {
@@ -60,6 +72,7 @@ pub struct Metrics {
 pub struct Engine {
     pool: Arc<Pool>,
     spare: SpareMemory,
+    history: History,
 }
 
 impl Engine {
@@ -69,7 +82,7 @@ impl Engine {
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
         let pool = Arc::new(Pool::new(config.threads.saturating_sub(1))?);
-        Ok(Self { pool, spare: SpareMemory::default() })
+        Ok(Self { pool, spare: SpareMemory::default(), history: History::default() })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -120,12 +133,15 @@ impl Engine {
         options: ExecuteOptions,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        let targets = block.tx_envs().iter().filter_map(|tx| tx.kind.to().copied());
+        let (hot, calls) = self.history.hot_among(targets);
         let decision = match options.force_parallel || options.rehearse {
             true => Decision::Forced,
-            false => decide(block, self.threads()),
+            false => decide(block, self.threads(), calls),
         };
         if let Some(effort) = Effort::of(decision, options.rehearse) {
-            return self.run_ahead(chain, block, prestate, options.access_list, effort, tracer);
+            let ahead = RunAhead { access_list: options.access_list, effort, hot, tracer };
+            return self.run_ahead(chain, block, prestate, ahead);
         }
         let executions = block.transactions().len() as u64;
         let output = execute_serial(chain, block, prestate, options.access_list)?;
@@ -137,20 +153,18 @@ impl Engine {
         chain: &Arc<ChainSpec>,
         block: &Arc<RecoveredBlock>,
         prestate: &Arc<P>,
-        access_list: bool,
-        effort: Effort,
-        tracer: Option<Arc<Tracer>>,
+        ahead: RunAhead,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
-        if access_list {
+        if ahead.access_list {
             // revm's `State` builds the list from what is committed to it.
-            let db = commit_state(prestate.clone(), access_list);
+            let db = commit_state(prestate.clone(), true);
             let before = Before::Prestate(prestate.clone());
-            let (db, result, metrics) = self.run_over(db, before, chain, block, effort, tracer)?;
+            let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
             return Ok((output(db, result), metrics));
         }
         let db = Committed::new(prestate.clone(), block, self.threads(), &self.spare);
         let before = Before::Memory(db.shared());
-        let (db, result, metrics) = self.run_over(db, before, chain, block, effort, tracer)?;
+        let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
         let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
         let bundle = db.into_bundle(&self.spare).map_err(failed)?;
         Ok((output_with(bundle, result), metrics))
@@ -163,8 +177,7 @@ impl Engine {
         before: Before,
         chain: &Arc<ChainSpec>,
         block: &Arc<RecoveredBlock>,
-        effort: Effort,
-        tracer: Option<Arc<Tracer>>,
+        RunAhead { effort, hot, tracer, .. }: RunAhead,
     ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
@@ -181,6 +194,7 @@ impl Engine {
                 pool: Arc::clone(&self.pool),
                 txs: block.shared_tx_envs(),
                 before,
+                hot,
                 validation,
                 effort,
                 bloom,
@@ -193,6 +207,7 @@ impl Engine {
             false => block.tx_envs()[index].clone(),
         };
         let (mut evm, result) = run_block(executor, chain, block, announce, tx_env)?;
+        self.history.remember(&evm.hot_targets());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))
     }

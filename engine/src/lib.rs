@@ -54,6 +54,7 @@ pub mod crypto;
 mod engine;
 mod error;
 mod executor;
+mod history;
 mod output;
 mod parallel;
 mod prestate;

@@ -1,26 +1,37 @@
 //! Keccak-256 of many messages.
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::B256;
 use rayon::{ThreadPool, prelude::*};
+
+use crate::cpu::CpuPath;
 
 /// Bytes that one Keccak-f permutation absorbs in Keccak-256.
 const RATE: usize = 136;
 
 /// Batches of at most this many permutations stay on the calling thread: below it, waking another
 /// one costs more than it saves (`cargo bench -p pleach-bench-suite --bench recovery`).
-pub const KECCAK_INLINE_BLOCKS: usize = 64;
+pub const KECCAK_INLINE_BLOCKS: usize = 256;
+
+/// The most messages that a thread takes at once.
+const CHUNK_MAX: usize = 1024;
 
 /// One hash per message, in order, on the pool's threads or the calling one.
 pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(
     pool: Option<&ThreadPool>,
     messages: &[M],
 ) -> Vec<B256> {
+    let path = CpuPath::best();
+    let mut hashes = vec![B256::ZERO; messages.len()];
     match pool {
-        Some(pool) if exceeds_inline(messages) => {
-            pool.install(|| messages.par_iter().map(keccak256).collect())
-        }
-        _ => messages.iter().map(keccak256).collect(),
+        Some(pool) if exceeds_inline(messages) => pool.install(|| {
+            let portions = 4 * pool.current_num_threads();
+            let chunk = messages.len().div_ceil(portions).clamp(1, CHUNK_MAX);
+            let chunks = messages.par_chunks(chunk).zip(hashes.par_chunks_mut(chunk));
+            chunks.for_each(|(messages, hashes)| path.keccak256(messages, hashes));
+        }),
+        _ => path.keccak256(messages, &mut hashes),
     }
+    hashes
 }
 
 /// Whether the batch takes more than [`KECCAK_INLINE_BLOCKS`] permutations; looks at no more

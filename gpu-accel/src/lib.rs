@@ -26,10 +26,12 @@
 //! batch is done again.
 
 mod accelerator;
+mod cpu;
 pub mod gpu;
 mod keccak;
 mod recovery;
 
 pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
+pub use cpu::CpuPath;
 pub use keccak::KECCAK_INLINE_BLOCKS;
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};

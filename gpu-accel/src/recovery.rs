@@ -4,6 +4,8 @@ use alloy_consensus::crypto::{SECP256K1N_HALF, secp256k1};
 use alloy_primitives::{Address, B256, Signature};
 use rayon::{ThreadPool, prelude::*};
 
+use crate::cpu::{CpuPath, RECOVER_BATCH};
+
 /// Batches of at most this many signatures stay on the calling thread: waking another one costs
 /// about as much as one recovery (`cargo bench -p pleach-bench-suite --bench recovery`).
 pub const RECOVER_INLINE: usize = 3;
@@ -50,10 +52,19 @@ pub(crate) fn recover_batch(
     pool: Option<&ThreadPool>,
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
+    let path = CpuPath::best();
     match pool {
-        Some(pool) if requests.len() > RECOVER_INLINE => {
-            pool.install(|| requests.par_iter().map(recover_one).collect())
-        }
-        _ => requests.iter().map(recover_one).collect(),
+        Some(pool) if requests.len() > RECOVER_INLINE => pool.install(|| {
+            let chunks = requests.par_chunks(chunk(requests.len(), pool.current_num_threads()));
+            chunks.flat_map_iter(|chunk| path.recover(chunk)).collect()
+        }),
+        _ => path.recover(requests),
     }
+}
+
+/// Signatures that a thread takes at once: two portions for each, so that one that is held up
+/// does not hold up all, but no more than share one batch, and whole vectors of them.
+fn chunk(requests: usize, threads: usize) -> usize {
+    const LANES: usize = 8;
+    requests.div_ceil(2 * threads).next_multiple_of(LANES).min(RECOVER_BATCH)
 }

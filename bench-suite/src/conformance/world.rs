@@ -7,7 +7,10 @@ use alloy_trie::{
     TrieAccount,
     root::{state_root_unsorted, storage_root_unhashed},
 };
-use pleach_state::{FlatAccount, FlatState};
+use pleach_state::{
+    FlatAccount, FlatState,
+    mpt::{AccountChange, NoNodes, StateChanges, StateTrie},
+};
 use revm::{
     database::{BundleAccount, BundleState},
     state::AccountInfo,
@@ -29,17 +32,22 @@ pub struct WorldAccount {
 /// All accounts of a test's chain at one block.
 ///
 /// The root is computed from all accounts, each time; storage roots are kept, and computed
-/// again for accounts that changed.
-#[derive(Debug, Clone, Default)]
+/// again for accounts that changed. Tries that are only told what changes must have the same root.
+#[derive(Debug, Clone)]
 pub struct World {
     state: Arc<FlatState>,
     storage_roots: HashMap<Address, B256>,
+    tries: StateTrie,
 }
 
 impl World {
     /// The state that holds exactly these accounts.
     pub fn new(accounts: impl IntoIterator<Item = (Address, WorldAccount)>) -> Self {
-        let mut world = Self::default();
+        let mut world = Self {
+            state: Arc::default(),
+            storage_roots: HashMap::new(),
+            tries: StateTrie::empty(),
+        };
         let mut state = FlatState::new();
         for (address, account) in accounts {
             let code_hash = if account.code.is_empty() {
@@ -58,6 +66,7 @@ impl World {
             let account = FlatAccount { info, storage: storage.collect() };
             world.insert(&mut state, address, account);
         }
+        world.tries = tries_of(&state);
         world.state = Arc::new(state);
         world
     }
@@ -80,6 +89,8 @@ impl World {
         bundle.state.iter().for_each(|(address, account)| {
             world.change(&mut state, *address, account);
         });
+        let changes = StateChanges::from_bundle(bundle, world.tries.workers());
+        world.tries.update(&changes, &NoNodes).expect("tries that began empty hide nothing");
         world.state = Arc::new(state);
         world
     }
@@ -90,6 +101,7 @@ impl World {
         if self.state.account(&address).is_none() {
             let mut state = FlatState::clone(&self.state);
             world.insert(&mut state, address, FlatAccount::default());
+            world.tries = tries_of(&state);
             world.state = Arc::new(state);
         }
         world
@@ -107,7 +119,9 @@ impl World {
             };
             (keccak256(address), leaf)
         });
-        state_root_unsorted(accounts)
+        let root = state_root_unsorted(accounts);
+        assert_eq!(self.tries.root(), root, "two ways to the state root disagree: ours is wrong");
+        root
     }
 
     fn change(&mut self, state: &mut FlatState, address: Address, change: &BundleAccount) {
@@ -130,4 +144,21 @@ impl World {
         self.storage_roots.insert(address, storage_root_unhashed(slots));
         state.insert_account(address, account);
     }
+}
+
+/// The tries of a whole state.
+fn tries_of(state: &FlatState) -> StateTrie {
+    let accounts = state.accounts().map(|(address, account)| {
+        let slots = account.storage.iter();
+        AccountChange {
+            hashed_address: keccak256(address),
+            account: Some((&account.info).into()),
+            wiped: false,
+            slots: slots.map(|(slot, value)| (keccak256(B256::from(*slot)), *value)).collect(),
+        }
+    });
+    let changes = StateChanges::new(accounts.collect());
+    let mut tries = StateTrie::empty();
+    tries.update(&changes, &NoNodes).expect("tries that begin empty hide nothing");
+    tries
 }

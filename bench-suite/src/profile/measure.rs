@@ -57,12 +57,19 @@ pub struct Profiled {
 /// What the runs gave.
 struct Runs {
     dependencies: Dependencies,
-    /// What the engine chose, where that was not to run ahead.
-    serial: Option<Decision>,
     serial_ms: Vec<f64>,
     alone: Vec<Trace>,
-    parallel: Vec<(Decision, Trace)>,
+    parallel: Vec<Parallel>,
     difference: Option<String>,
+}
+
+/// A run on the engine that is profiled.
+struct Parallel {
+    /// What the engine chose.
+    decision: Decision,
+    /// Whether that was not to run ahead, so that the run had to be insisted on.
+    forced: bool,
+    trace: Trace,
 }
 
 impl Profiler {
@@ -88,7 +95,7 @@ impl Profiler {
         let runs = self.run(engine, options, subject)?;
         let transactions = transactions(subject, &runs.alone);
         let graph = Graph::new(&runs.dependencies, transactions.len());
-        let (decision, trace) = fastest(&runs.parallel);
+        let Parallel { decision, forced, trace } = fastest(&runs.parallel);
         let times: Vec<_> = transactions.iter().map(|tx| tx.ms).collect();
         let path = graph.heaviest(&times, |_| false);
         let locations = &runs.dependencies.locations;
@@ -99,8 +106,8 @@ impl Profiler {
         let limit = limit(measured, work_ms, path.weight, threads);
         let mut profile = BlockProfile {
             threads,
-            decision: runs.serial.unwrap_or(*decision).name(),
-            forced: runs.serial.is_some(),
+            decision: decision.name(),
+            forced: *forced,
             runs: self.runs,
             gas: transactions.iter().map(|tx| tx.gas).sum(),
             limit,
@@ -125,30 +132,31 @@ impl Profiler {
     ) -> Result<Runs, ExecuteError> {
         let rehearse = ExecuteOptions { rehearse: true, ..ExecuteOptions::default() };
         let rehearsal = traced(&self.alone, rehearse, subject)?;
-        let mut difference = subject.expected.difference(&rehearsal.output);
+        let difference = subject.expected.difference(&rehearsal.output);
         let dependencies = rehearsal.trace.and_then(|trace| trace.dependencies);
-        let first = traced(engine, options, subject)?;
-        difference = difference.or(subject.expected.difference(&first.output));
         let mut runs = Runs {
             dependencies: dependencies.unwrap_or_default(),
-            serial: first.trace.is_none().then_some(first.metrics.decision),
             serial_ms: Vec::new(),
             alone: Vec::new(),
             parallel: Vec::new(),
             difference,
         };
         let insist = ExecuteOptions { force_parallel: true, ..ExecuteOptions::default() };
-        let options = if runs.serial.is_some() { insist } else { options };
         for _ in 0..self.runs {
             runs.serial_ms.push(time_serial(subject)?);
             let alone = traced(&self.alone, insist, subject)?;
-            let parallel = traced(engine, options, subject)?;
+            let chosen = traced(engine, options, subject)?;
+            // An engine that has learnt from the runs before may choose otherwise in the next.
+            let forced = chosen.trace.is_none();
+            let decision = chosen.metrics.decision;
+            let parallel = if forced { traced(engine, insist, subject)? } else { chosen };
             for output in [&alone.output, &parallel.output] {
                 let difference = subject.expected.difference(output);
                 runs.difference = runs.difference.or(difference);
             }
             runs.alone.extend(alone.trace);
-            runs.parallel.push((parallel.metrics.decision, parallel.trace.unwrap_or_default()));
+            let trace = parallel.trace.unwrap_or_default();
+            runs.parallel.push(Parallel { decision, forced, trace });
         }
         Ok(runs)
     }
@@ -170,8 +178,8 @@ fn time_serial(subject: Subject<'_>) -> Result<f64, ExecuteError> {
 }
 
 /// The run that was disturbed least.
-fn fastest(traces: &[(Decision, Trace)]) -> &(Decision, Trace) {
-    let fastest = traces.iter().min_by_key(|(_, trace)| trace.end_ns);
+fn fastest(runs: &[Parallel]) -> &Parallel {
+    let fastest = runs.iter().min_by_key(|run| run.trace.end_ns);
     fastest.expect("at least one run of each kind is made")
 }
 

@@ -77,7 +77,7 @@ pub(super) fn summary(profile: &BlockProfile) -> Vec<String> {
     } else if profile.decision == "gave_up" {
         sentences.push(
             "The engine gave up running ahead within this block, because most results had not \
-             stood, and ran the rest serially."
+             stood or most of what was left rests on one another, and ran the rest serially."
                 .to_owned(),
         );
     }
@@ -91,6 +91,7 @@ fn decision(name: &str) -> &str {
     match name {
         "one_thread" => "there is only one thread",
         "too_little_work" => "there is too little work to share",
+        "chain" => "nearly all of it rests on a few accounts or contracts",
         other => other,
     }
 }

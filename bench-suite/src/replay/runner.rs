@@ -26,6 +26,7 @@ use super::{
 use crate::{
     input::{BlockInput, InputState},
     profile::{self, BlockProfile, Profiler},
+    trie_workers::trie_workers,
 };
 
 /// Replays blocks, one after another, on the same engine.
@@ -83,7 +84,7 @@ impl Runner {
         Ok(Self {
             accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
             engine: Engine::new(EngineConfig { threads })?,
-            trie_workers: TrieWorkers::new(threads).map_err(io::Error::other)?,
+            trie_workers: trie_workers(threads).map_err(io::Error::other)?,
             options: ExecuteOptions {
                 force_parallel: args.force_parallel,
                 ..ExecuteOptions::default()

@@ -21,6 +21,7 @@ use super::{
     runner::Stop,
     stats::{median, milliseconds},
 };
+use crate::trie_workers::trie_workers;
 
 /// What whole runs take of a block.
 pub(super) struct WholeBlock<'a> {
@@ -58,6 +59,7 @@ pub(super) fn measure(
     repeat: usize,
 ) -> Result<Whole, Stop> {
     let alone = Accelerator::cpu(1).map_err(io::Error::other)?;
+    let worker = trie_workers(1).map_err(io::Error::other)?;
     let (mut serial_ms, mut parallel_ms, mut root_ms) = (Vec::new(), Vec::new(), Vec::new());
     let mut roots = Vec::new();
     // The first run of each kind is not timed.
@@ -69,7 +71,7 @@ pub(super) fn measure(
             let (root, executed) = if parallel {
                 run_parallel(block, own, crew)?
             } else {
-                run_serial(block, own, &alone)?
+                run_serial(block, own, &alone, &worker)?
             };
             let (end, after) = (start.elapsed(), executed.elapsed());
             roots.push((if parallel { "whole parallel" } else { "whole serial" }, root));
@@ -90,12 +92,13 @@ fn run_serial(
     whole: &WholeBlock<'_>,
     block: Block<TxEnvelope>,
     accelerator: &Accelerator,
+    worker: &TrieWorkers,
 ) -> Result<(B256, Instant), Stop> {
     let block = RecoveredBlock::recover(block, whole.homestead, accelerator)?;
     let output = execute_serial(whole.chain, &block, whole.prestate, false)?;
     let executed = Instant::now();
-    let changes = StateChanges::from_bundle(&output.bundle, &TrieWorkers::default());
-    let root = state(whole).update(&changes, &**whole.witness)?;
+    let changes = StateChanges::from_bundle(&output.bundle, worker);
+    let root = state(whole, worker).update(&changes, &**whole.witness)?;
     Ok((root, executed))
 }
 
@@ -105,7 +108,7 @@ fn run_parallel(
     block: Block<TxEnvelope>,
     crew: &Crew<'_>,
 ) -> Result<(B256, Instant), Stop> {
-    let state = state(whole).with_workers(crew.workers.clone());
+    let state = state(whole, crew.workers);
     let task = RootTask::start(state, Arc::clone(whole.witness) as _)?;
     let block = RecoveredBlock::recover(block, whole.homestead, crew.accelerator)?;
     let prestate = Telling { prestate: Arc::clone(whole.prestate), hints: task.hints() };
@@ -121,8 +124,9 @@ fn run_parallel(
 
 /// The tries before the block. Roots are compared with the header's, so that siblings may be
 /// assumed.
-fn state(whole: &WholeBlock<'_>) -> StateTrie {
-    StateTrie::new(whole.witness.root()).with_siblings(Siblings::AssumeBranches)
+fn state(whole: &WholeBlock<'_>, workers: &TrieWorkers) -> StateTrie {
+    let state = StateTrie::new(whole.witness.root()).with_workers(workers.clone());
+    state.with_siblings(Siblings::AssumeBranches)
 }
 
 /// A prestate that tells what is read.

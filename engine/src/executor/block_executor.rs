@@ -67,6 +67,7 @@ where
             pool: Arc::clone(&self.pool),
             txs: txs.into(),
             before: Before::Prestate(Arc::clone(&speculation.prestate)),
+            hot: Vec::new(),
             validation: self.validation,
             effort: Effort::Adaptive,
             // The chain's own receipt builder computes blooms itself.

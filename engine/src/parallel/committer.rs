@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use alloy_evm::Database;
+use alloy_primitives::Address;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
@@ -45,7 +46,9 @@ impl Effort {
             _ if rehearse => Some(Self::Rehearsing),
             Decision::Forced => Some(Self::Persistent),
             Decision::Parallel => Some(Self::Adaptive),
-            Decision::OneThread | Decision::TooLittleWork | Decision::GaveUp => None,
+            Decision::OneThread | Decision::TooLittleWork | Decision::Chain | Decision::GaveUp => {
+                None
+            }
         }
     }
 }
@@ -58,6 +61,8 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     effort: Effort,
     helper: Option<Runner<E>>,
     record: Record,
+    /// Whether most of what is to come rests on one another.
+    mostly_hot: bool,
     bloom: HandedBloom,
     /// What the transaction at the frontier published before it was found not to stand. It stays
     /// in place as an estimate until the transaction has been run again.
@@ -84,6 +89,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             effort,
             helper: None,
             record,
+            mostly_hot: false,
             bloom,
             overtaken,
             pen,
@@ -106,7 +112,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
     /// Whether running ahead is a waste of time in this block. The rest of it then runs serially.
     fn gives_up(&self) -> bool {
-        self.effort == Effort::Adaptive && self.record.is_hopeless()
+        self.effort == Effort::Adaptive && (self.mostly_hot || self.record.is_hopeless())
     }
 
     /// Whether the block's executor had better go on alone.
@@ -185,7 +191,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
-            self.record.aborted(target, &session.hot);
+            if self.record.aborted(target, &session.hot) {
+                self.mostly_hot = session.is_mostly_hot(index);
+            }
             self.lane.falls(index, gas, reads, memory, db, self.validation);
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
@@ -217,6 +225,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
         assert!(session.scheduler().commit(self.next), "the committer holds what it claimed");
         self.next += 1;
+    }
+
+    /// Targets whose transactions have shown to rest on one another.
+    pub(super) fn hot_targets(&self) -> Vec<Address> {
+        self.session.hot.all()
     }
 
     /// What the block has cost up to here.

@@ -22,6 +22,7 @@ use super::{
     bundle::Gathering,
     committer::{Committer, Effort, Step},
     early::early_starts,
+    hot::HotTargets,
     location::Writer,
     mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
@@ -134,6 +135,8 @@ pub(crate) struct Announced<Tx> {
     pub(crate) pool: Arc<Pool>,
     pub(crate) txs: Arc<[Tx]>,
     pub(crate) before: Before,
+    /// Targets whose transactions are expected to rest on one another, a hint.
+    pub(crate) hot: Vec<Address>,
     pub(crate) validation: Validation,
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
@@ -221,7 +224,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
         let shared = block.before.into_shared::<E>(changes, &block.txs, &env.block_env, workers);
-        let session = Session::new(factory, env, block.txs, shared, workers, block.tracer);
+        let hot = HotTargets::known(block.hot);
+        let session = Session::new(factory, env, block.txs, shared, hot, workers, block.tracer);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));
@@ -237,6 +241,14 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         }
         self.stage = Stage::Serial;
         self.metrics
+    }
+
+    /// Targets whose transactions have shown to rest on one another so far.
+    pub(crate) fn hot_targets(&self) -> Vec<Address> {
+        match &self.stage {
+            Stage::Speculating(committer) => committer.hot_targets(),
+            Stage::BeforeTransactions { .. } | Stage::Serial => Vec::new(),
+        }
     }
 
     /// What speculation has cost so far; all zero if there was none.

@@ -43,9 +43,21 @@ impl HotTargets {
         self.any.load(Ordering::Relaxed) && self.targets.read().contains(target)
     }
 
-    fn insert(&self, target: Address) {
-        self.targets.write().insert(target);
+    /// Targets that are known before the block begins.
+    pub(super) fn known(targets: Vec<Address>) -> Self {
+        let any = AtomicBool::new(!targets.is_empty());
+        Self { any, targets: RwLock::new(targets.into_iter().collect()) }
+    }
+
+    pub(super) fn all(&self) -> Vec<Address> {
+        self.targets.read().iter().copied().collect()
+    }
+
+    /// Whether the target is new among them.
+    fn insert(&self, target: Address) -> bool {
+        let new = self.targets.write().insert(target);
         self.any.store(true, Ordering::Relaxed);
+        new
     }
 }
 
@@ -66,13 +78,12 @@ impl Record {
         }
     }
 
-    pub(super) fn aborted(&mut self, target: Option<Address>, hot: &HotTargets) {
+    /// Counts an abort. Returns whether the target has just become hot.
+    pub(super) fn aborted(&mut self, target: Option<Address>, hot: &HotTargets) -> bool {
         self.all.aborted += 1;
-        let Some(target) = target else { return };
+        let Some(target) = target else { return false };
         let tally = self.by_target.entry(target).or_default();
         tally.aborted += 1;
-        if tally.is_hot() {
-            hot.insert(target);
-        }
+        tally.is_hot() && hot.insert(target)
     }
 }

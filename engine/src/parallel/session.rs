@@ -101,6 +101,7 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         env: EvmEnv<E::Spec, E::BlockEnv>,
         txs: Arc<[E::Tx]>,
         shared: Arc<Shared>,
+        hot: HotTargets,
         workers: usize,
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
@@ -108,7 +109,6 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         // The committer has two: one of its own, and one as it helps the workers.
         let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
         let arrived = AtomicUsize::new(1);
-        let hot = HotTargets::default();
         Self { shared, factory, env, txs, slots, counters, arrived, hot, workers, tracer }
     }
 
@@ -144,6 +144,14 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
         let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
         same.find(|lower| !self.scheduler().has_executed(*lower))
+    }
+
+    /// Whether most transactions from `index` on call targets whose transactions have shown to rest
+    /// on one another. Such a block is a chain, and more threads make it no shorter.
+    pub(super) fn is_mostly_hot(&self, index: TxIdx) -> bool {
+        let rest = &self.txs[index..];
+        let is_hot = |tx: &&E::Tx| E::target(tx).is_some_and(|target| self.hot.contains(&target));
+        rest.iter().filter(is_hot).count() * 4 >= rest.len() * 3
     }
 
     /// Takes what the latest incarnation left.

@@ -132,10 +132,17 @@ impl Gpu {
 }
 
 impl Calibration {
-    /// Chooses from a measured curve: the smallest batch within a tenth of the best speed.
+    /// Chooses from a measured curve: of the batches that are short enough, the smallest within a
+    /// tenth of the best speed.
     fn from_curve(curve: Vec<Sample>, cpu_per_second: f64) -> Self {
-        let best = curve.iter().map(Sample::per_second).fold(0.0, f64::max);
-        let good = curve.iter().find(|sample| sample.per_second() >= 0.9 * best);
+        let short = || {
+            let is_short = |(index, sample): &(usize, &Sample)| {
+                *index == 0 || sample.end_to_end <= LONGEST_BATCH
+            };
+            curve.iter().enumerate().filter(is_short).map(|(_, sample)| sample)
+        };
+        let best = short().map(Sample::per_second).fold(0.0, f64::max);
+        let good = short().find(|sample| sample.per_second() >= 0.9 * best);
         let (chunk, per_second) = good.map_or((1, 0.0), |s| (s.batch, s.per_second()));
         let faster = |sample: &&Sample| sample.per_second() > cpu_per_second;
         let crossover = curve.iter().find(faster).map(|sample| sample.batch);
@@ -178,6 +185,12 @@ mod tests {
         let chosen = Calibration::from_curve(curve, 500_000.0);
         assert_eq!(chosen.chunk, 1024);
         assert_eq!(chosen.crossover, Some(1024));
+    }
+
+    #[test]
+    fn a_batch_that_takes_too_long_is_not_chosen() {
+        let curve = vec![sample(64, 10_000), sample(128, 15_000), sample(1024, 60_000)];
+        assert_eq!(Calibration::from_curve(curve, 1.0).chunk, 128);
     }
 
     #[test]

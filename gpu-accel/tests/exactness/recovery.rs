@@ -6,7 +6,9 @@ use k256::{
     ecdsa::{RecoveryId, Signature as K256Signature, SigningKey, VerifyingKey},
     sha2::{Digest, Sha256},
 };
-use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
+use pleach_gpu_accel::{
+    Accelerator, CpuPath, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -54,6 +56,14 @@ fn reference(request: &RecoveryRequest) -> Result<Address, RecoveryError> {
         VerifyingKey::recover_from_prehash(hash, &signature, id).ok()
     };
     recover().map(|key| address_of(&key)).ok_or(RecoveryError::Invalid)
+}
+
+/// What every CPU path says of all, which must be what one by one gives.
+fn check_paths(requests: &[RecoveryRequest]) {
+    let expected: Vec<_> = requests.iter().map(recover_one).collect();
+    for path in CpuPath::ALL {
+        assert_eq!(path.recover(requests), expected, "{path}");
+    }
 }
 
 /// A signature by a random key, and the key's address.
@@ -166,15 +176,17 @@ fn r_off_the_curve_and_r_that_could_stand_for_r_plus_n() {
     let edges =
         [U256::from(1), P - N - U256::from(1), P - N, P - N + U256::from(1), N / U256::from(2)];
     let starts = edges.into_iter().chain([N - U256::from(40)]);
-    let (mut points, mut none) = (0, 0);
+    let (mut points, mut none, mut all) = (0, 0, Vec::new());
     for r in starts.flat_map(|start| (0..40).map(move |step| start + U256::from(step))) {
         for odd in [false, true] {
             let request = request(r, s, odd, hash);
+            all.push(request);
             let answer = recover_one(&request);
             assert_eq!(answer, reference(&request), "{request:?}");
             if answer.is_ok() { points += 1 } else { none += 1 }
         }
     }
+    check_paths(&all);
     assert!(points > 100 && none > 100, "{points} points, {none} none");
 }
 
@@ -186,11 +198,12 @@ fn crafted_points() {
     );
     let point = g.to_encoded_point(false);
     let gx = U256::from_be_slice(point.x().expect("G is finite"));
-    let mut infinite = 0;
+    let (mut infinite, mut all) = (0, Vec::new());
     for s in (1..50).map(U256::from) {
         for hash in [s, N - s, s + U256::from(1), U256::ZERO, N, N + s, U256::MAX] {
             for odd in [false, true] {
                 let request = request(gx, s, odd, B256::from(hash));
+                all.push(request);
                 let answer = recover_one(&request);
                 assert_eq!(answer, reference(&request), "{request:?}");
                 infinite += usize::from(answer.is_err());
@@ -199,6 +212,7 @@ fn crafted_points() {
     }
     // s·R = z·G exactly where R = G with z = s (also as z = n + s), and R = -G with z = n - s.
     assert_eq!(infinite, 3 * 49);
+    check_paths(&all);
 }
 
 #[derive(Deserialize)]
@@ -281,8 +295,7 @@ fn parse_der(sig: &[u8]) -> Option<(U256, U256)> {
 fn check_wycheproof(path: &str, cases: usize) {
     let Some(text) = vectors(path, cases) else { return };
     let suite: Wycheproof = serde_json::from_str(&text).expect("a Wycheproof file");
-    let mut valid = 0;
-    let mut asked = Vec::new();
+    let (mut valid, mut all) = (0, Vec::new());
     for group in &suite.groups {
         let key = hex::decode(&group.key.uncompressed).expect("the key is hex");
         let address = Address::from_slice(&keccak256(&key[1..])[12..]);
@@ -292,7 +305,7 @@ fn check_wycheproof(path: &str, cases: usize) {
             };
             let hash = Sha256::digest(hex::decode(&case.msg).expect("msg is hex"));
             let both = [false, true].map(|odd| request(r, s, odd, B256::from_slice(&hash)));
-            asked.extend(both);
+            all.extend(both);
             let answers = both.map(|request| {
                 assert_eq!(recover_one(&request), reference(&request), "case {}", case.id);
                 recover_one(&request)
@@ -303,8 +316,9 @@ fn check_wycheproof(path: &str, cases: usize) {
             }
         }
     }
+    check_paths(&all);
     assert!(valid > 50, "only {valid} valid signatures were found in {path}");
-    device::check("cases of Wycheproof", &asked);
+    device::check("cases of Wycheproof", &all);
 }
 
 #[test]

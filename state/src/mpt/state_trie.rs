@@ -50,9 +50,13 @@ pub struct StateTrie {
 /// An account's slots on their way through an update.
 struct StorageUpdate<'a> {
     owner: &'a B256,
+    slots: &'a [(B256, U256)],
     trie: Trie<U256>,
     changes: Vec<Change<U256>>,
 }
+
+/// Storage tries whose changes a thread lists at a time.
+const LISTED_TOGETHER: usize = 64;
 
 impl StateTrie {
     /// The state under a root, of which nothing is known yet.
@@ -183,6 +187,11 @@ impl StateTrie {
             let root = roots[index].unwrap_or(EMPTY_ROOT_HASH);
             updates.push((index, self.storage_update(&changes[index], root, cx)?));
         }
+        let lists = updates.chunks_mut(LISTED_TOGETHER).collect();
+        self.workers.each(lists, |updates| {
+            updates.iter_mut().for_each(|(_, update)| update.list_changes());
+            Ok(())
+        })?;
         let parts = updates.iter_mut().flat_map(|(_, update): &mut (usize, StorageUpdate<'_>)| {
             update.trie.part_changes(&update.changes, Some(update.owner))
         });
@@ -230,11 +239,7 @@ impl StateTrie {
         if change.slots.len() >= FORK_FROM {
             trie.fork(Reading { owner: Some(owner), ..cx })?;
         }
-        let changes = change
-            .slots
-            .iter()
-            .map(|(key, value)| Change { key: *key, edit: (!value.is_zero()).then_some(*value) });
-        Ok(StorageUpdate { owner, trie, changes: changes.collect() })
+        Ok(StorageUpdate { owner, slots: &change.slots, trie, changes: Vec::new() })
     }
 
     fn update_accounts(
@@ -251,5 +256,14 @@ impl StateTrie {
         let parts: Vec<PartChanges<'_, _>> = self.accounts.part_changes(&changes, None).collect();
         self.workers.update(parts, cx)?;
         self.accounts.settle_root(self.workers.hashing(), cx)
+    }
+}
+
+impl StorageUpdate<'_> {
+    /// Slots of zero are no slots.
+    fn list_changes(&mut self) {
+        let edit = |value: &U256| (!value.is_zero()).then_some(*value);
+        let slots = self.slots.iter();
+        self.changes = slots.map(|(key, value)| Change { key: *key, edit: edit(value) }).collect();
     }
 }

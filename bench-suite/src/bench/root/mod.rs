@@ -19,11 +19,12 @@ use std::{
 
 use alloy_primitives::{B256, keccak256};
 use clap::{Args, builder::RangedU64ValueParser};
-use pleach_state::mpt::{KeccakStats, NoNodes, StateChanges, StateTrie, TrieError, TrieWorkers};
+use pleach_state::mpt::{KeccakStats, NoNodes, StateChanges, StateTrie, TrieError};
 
 use crate::{
     cli::EXIT_NOT_OK,
     replay::stats::{median, median_count, milliseconds},
+    trie_workers::trie_workers,
 };
 use report::{CaseReport, Output};
 use rival::Rival;
@@ -33,7 +34,7 @@ const MAX_THREADS: u64 = 1024;
 
 /// State roots after changes of large states, against ethrex-trie.
 #[derive(Debug, Clone, Args)]
-pub struct RootArgs {
+pub(super) struct RootArgs {
     /// The cases to run, by name; all of them if none is given.
     #[arg(value_name = "CASE", value_parser = CASES.map(|case| case.name))]
     cases: Vec<String>,
@@ -123,10 +124,13 @@ fn time(
     args: &RootArgs,
     rival: Option<&Path>,
 ) -> Result<Runs, BenchError> {
-    let workers = TrieWorkers::new(threads).map_err(|error| BenchError::Threads(error.into()))?;
+    let on_threads = |threads| match trie_workers(threads) {
+        Ok(workers) => Ok(StateTrie::empty().with_workers(workers)),
+        Err(error) => Err(BenchError::Threads(error.into())),
+    };
     let mut contestants = Contestants {
-        one_thread: StateTrie::empty(),
-        several: StateTrie::empty().with_workers(workers),
+        one_thread: on_threads(1)?,
+        several: on_threads(threads)?,
         rival: rival.map(Rival::start).transpose().map_err(BenchError::Rival)?,
     };
     let mut world = World::new(case, args.seed);

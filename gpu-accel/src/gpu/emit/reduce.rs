@@ -82,7 +82,8 @@ impl Field {
         let carry = (most >> self.form.bits()) + 1;
         let modulus = self.form.split(&self.modulus, count);
         let reduction = |column: usize| match self.reduction {
-            Reduction::Fold { .. } => 0,
+            // What the high digits come down as.
+            Reduction::Fold { shift, rest } => mask * rest + (mask << (shift % self.form.bits())),
             Reduction::Montgomery { .. } => (0..count)
                 .filter(|index| column >= *index && column - index < count)
                 .map(|index| mask * modulus[column - index])
@@ -163,7 +164,7 @@ impl Field {
         let limits = self.column_limits();
         let columns: Vec<_> = (0..limits.len()).map(|i| vec![(column(i), limits[i])]).collect();
         let (limbs, value) = match self.reduction {
-            Reduction::Fold { shift, rest } => self.fold(&mut code, columns, shift, rest),
+            Reduction::Fold { shift, rest } => self.fold(&mut code, &columns, shift, rest),
             Reduction::Montgomery { inverse } => self.montgomery(&mut code, &columns, inverse),
         };
         self.finish(code, head, &limbs, value)
@@ -179,35 +180,55 @@ impl Field {
     }
 
     /// Folds the high limbs down until the number is below 2^top, but for a carry that stays in a
-    /// limb.
+    /// limb. The low columns are carried once, after the first fold.
     fn fold(
         &self,
         code: &mut Code,
-        mut columns: Vec<Vec<(String, u128)>>,
+        columns: &[Vec<(String, u128)>],
         shift: usize,
         rest: u128,
     ) -> (Vec<Word>, Big) {
-        let (count, bits) = (self.form.count(), self.form.bits());
+        let count = self.form.count();
         let factor = (Big::from(1u8) << shift) + Big::from(rest);
-        let mut value = self.value_limit();
+        let high = self.value_limit() >> self.top();
+        let digits = code.carry(&columns[count..], &high);
+        let mut value = high * factor;
+        for (index, column) in columns[..count].iter().enumerate() {
+            let most: u128 = column.iter().map(|(_, max)| max).sum();
+            value += Big::from(most) << (index * self.form.bits());
+        }
+        let low = columns[..count].to_vec();
+        let mut columns = self.folded(code, low, &digits, shift, rest);
         loop {
             let digits = code.carry(&columns, &value);
             let high = value >> self.top();
             value = (Big::from(1u8) << self.top()) - Big::from(1u8) + high * factor;
-            columns = vec![Vec::new(); count];
-            columns.resize(count.max(digits.len() - count + shift / bits + 1), Vec::new());
-            for (index, digit) in digits[..count].iter().enumerate() {
-                columns[index].push((code.widened(digit), digit.max));
-            }
-            for (index, digit) in digits[count..].iter().enumerate() {
-                columns[index].extend(code.scaled(digit, rest));
-                columns[index + shift / bits].extend(code.scaled(digit, 1 << (shift % bits)));
-            }
+            let low = digits[..count].iter().map(|digit| vec![(code.widened(digit), digit.max)]);
+            let low: Vec<_> = low.collect();
+            columns = self.folded(code, low, &digits[count..], shift, rest);
             if (high * factor) >> self.top() == Big::ZERO {
-                let touched = digits.len() - count + shift / bits;
+                let touched = digits.len() - count + shift / self.form.bits();
                 return (self.partial_carry(code, &digits, &columns, touched), value);
             }
         }
+    }
+
+    /// The low columns with what the high digits are congruent to.
+    fn folded(
+        &self,
+        code: &Code,
+        mut low: Vec<Vec<(String, u128)>>,
+        high: &[Word],
+        shift: usize,
+        rest: u128,
+    ) -> Vec<Vec<(String, u128)>> {
+        let (limbs, bits) = (shift / self.form.bits(), shift % self.form.bits());
+        low.resize(low.len().max(high.len() + limbs), Vec::new());
+        for (index, digit) in high.iter().enumerate() {
+            low[index].extend(code.scaled(digit, rest));
+            low[index + limbs].extend(code.scaled(digit, 1 << bits));
+        }
+        low
     }
 
     /// Carries from the lowest limb until the carry is small, past all limbs that were added to.
