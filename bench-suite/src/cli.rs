@@ -19,6 +19,9 @@ use crate::{
 /// Success is 0, and clap exits with 2 when the command line itself is wrong.
 pub const EXIT_NOT_OK: u8 = 1;
 
+/// The exit status when the command line contradicts itself; clap's own for one that is wrong.
+pub const EXIT_USAGE: u8 = 2;
+
 /// Parallel execution of EVM blocks, compared with serial execution in every bit.
 #[derive(Debug, Parser)]
 #[command(name = "pleach", version, about, max_term_width = 100)]

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod conformance;
 pub mod gpu;
 pub mod input;
+pub mod profile;
 pub mod replay;
 mod trie_workers;
 pub mod workload;

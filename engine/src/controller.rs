@@ -25,6 +25,14 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Whether workers ran ahead, be it for a part of the block.
+    pub const fn runs_ahead(self) -> bool {
+        match self {
+            Self::Forced | Self::Parallel | Self::GaveUp => true,
+            Self::OneThread | Self::TooLittleWork | Self::Chain => false,
+        }
+    }
+
     /// The decision as reports name it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -19,9 +19,10 @@ use crate::{
     history::History,
     parallel::{
         Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
-        PleachEvmFactory, Pool, SpareMemory, Validation,
+        PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
+    trace::Traced,
 };
 
 /// How an [`Engine`] is set up.
@@ -49,6 +50,8 @@ struct RunAhead {
     effort: Effort,
     /// Targets that earlier blocks found to make transactions collide.
     hot: Vec<Address>,
+    /// Where to write down what happens when, if somebody asked for it.
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What one execution cost.
@@ -99,6 +102,37 @@ impl Engine {
         prestate: &Arc<P>,
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        self.choose(chain, block, prestate, options, None)
+    }
+
+    /// Like [`Self::execute`], and writes down what happens when. Takes a little longer: the clock
+    /// is read a few times per transaction.
+    ///
+    /// # Errors
+    /// The same as [`Self::execute`].
+    pub fn execute_traced<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+    ) -> Result<Traced, ExecuteError> {
+        let senders = block.tx_envs().iter().map(|tx| (tx.caller, tx.nonce)).collect();
+        let tracer = Tracer::start(senders, options.rehearse && self.threads() == 1);
+        let (output, metrics) =
+            self.choose(chain, block, prestate, options, Some(Arc::clone(&tracer)))?;
+        let trace = metrics.decision.runs_ahead().then(|| tracer.finish());
+        Ok(Traced { output, metrics, trace })
+    }
+
+    fn choose<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         let targets = block.tx_envs().iter().filter_map(|tx| tx.kind.to().copied());
         let (hot, calls) = self.history.hot_among(targets);
         let decision = match options.force_parallel || options.rehearse {
@@ -106,7 +140,7 @@ impl Engine {
             false => decide(block, self.threads(), calls),
         };
         if let Some(effort) = Effort::of(decision, options.rehearse) {
-            let ahead = RunAhead { access_list: options.access_list, effort, hot };
+            let ahead = RunAhead { access_list: options.access_list, effort, hot, tracer };
             return self.run_ahead(chain, block, prestate, ahead);
         }
         let executions = block.transactions().len() as u64;
@@ -143,7 +177,7 @@ impl Engine {
         before: Before,
         chain: &Arc<ChainSpec>,
         block: &Arc<RecoveredBlock>,
-        RunAhead { effort, hot, .. }: RunAhead,
+        RunAhead { effort, hot, tracer, .. }: RunAhead,
     ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
@@ -164,6 +198,7 @@ impl Engine {
                 validation,
                 effort,
                 bloom,
+                tracer,
             });
             evm.speculate();
         };

@@ -45,6 +45,7 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | [`trace`] | what happened when, if asked |
 
 mod block;
 mod chain;
@@ -58,6 +59,7 @@ mod output;
 mod parallel;
 mod prestate;
 mod serial;
+pub mod trace;
 pub mod validate;
 
 pub use block::{BlockError, RecoveredBlock};

@@ -39,6 +39,9 @@ pub struct ReplayArgs {
     /// The seed of the built-in blocks.
     #[arg(long, value_name = "S", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
+    /// Write a page that shows where each block's time went and what held it up.
+    #[arg(long, value_name = "FILE.html")]
+    pub profile: Option<PathBuf>,
     /// Print one JSON object per block and one for the summary, instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -83,6 +86,7 @@ impl Default for ReplayArgs {
             force_parallel: false,
             whole: false,
             seed: DEFAULT_SEED,
+            profile: None,
             json: false,
         }
     }
@@ -92,6 +96,14 @@ impl ReplayArgs {
     /// The threads to use: those asked for, or as many as the machine runs at once.
     pub fn threads(&self) -> usize {
         self.threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from))
+    }
+
+    /// What is wrong with options that are each right alone, if anything is.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        let contradicts = self.profile.is_some() && !self.mode.parallel();
+        contradicts.then_some(
+            "--profile shows parallel execution, which --mode serial leaves out: drop one of them",
+        )
     }
 }
 

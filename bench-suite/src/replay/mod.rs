@@ -31,8 +31,9 @@ pub use report::{BlockReport, Status};
 pub use summary::Summary;
 
 use crate::{
-    cli::EXIT_NOT_OK,
+    cli::{EXIT_NOT_OK, EXIT_USAGE},
     input::{self, BlockFile, BlockInput, InputError, InputErrorKind},
+    profile::Page,
 };
 use output::Output;
 use runner::Runner;
@@ -40,6 +41,10 @@ use summary::Tally;
 
 /// Replays what the arguments name. Success only if there were blocks and all of them are `ok`.
 pub fn run(args: &ReplayArgs) -> ExitCode {
+    if let Some(contradiction) = args.contradiction() {
+        let _ = writeln!(io::stderr(), "error: {contradiction}");
+        return ExitCode::from(EXIT_USAGE);
+    }
     match Replay::run(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_NOT_OK),
@@ -55,12 +60,16 @@ struct Replay {
     runner: Runner,
     output: Output,
     tally: Tally,
+    page: Option<Page>,
 }
 
 impl Replay {
     /// The whole command. Returns whether everything is `ok`; fails if threads cannot be started or
     /// the report cannot be written.
     fn run(args: &ReplayArgs) -> io::Result<bool> {
+        if let Some(file) = &args.profile {
+            Page::check_writable(file)?;
+        }
         // The precompiles' back-ends are chosen before the first of them runs. What they load on
         // first use is loaded by the untimed runs that go before every timed one.
         crypto::install();
@@ -71,12 +80,16 @@ impl Replay {
             runner: Runner::new(args)?,
             output: Output::start(args.json, items)?,
             tally: Tally::default(),
+            page: args.profile.as_ref().map(|_| Page::default()),
         };
         if args.paths.is_empty() {
             replay.builtin(builtin)?;
         }
         for (path, files) in found {
             replay.path(path, files)?;
+        }
+        if let (Some(file), Some(page)) = (&args.profile, &replay.page) {
+            page.write(file)?;
         }
         replay.output.summary(&replay.tally.summary(args), &replay.tally)?;
         Ok(replay.tally.all_ok())
@@ -118,6 +131,9 @@ impl Replay {
 
     fn report(&mut self, report: &BlockReport) -> io::Result<()> {
         self.tally.add(report);
+        if let Some(page) = &mut self.page {
+            page.add(table::name(report), report.facts(), report.profile.clone());
+        }
         self.output.block(report)
     }
 }

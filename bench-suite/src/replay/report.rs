@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 use serde::Serialize;
 
-use super::check::{Checks, Mismatch, NotChecked};
-use crate::input::BlockInput;
+use super::{
+    check::{Checks, Mismatch, NotChecked},
+    scaling::is_trusted,
+};
+use crate::{input::BlockInput, profile::BlockProfile};
 
 /// How a block came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,6 +92,8 @@ pub struct BlockReport {
     pub reexecuted_gas: Option<u64>,
     /// How the engine chose to execute the block in the last parallel run, and why.
     pub decision: Option<&'static str>,
+    /// Where the time went and what held the block up, if `--profile` asked for it.
+    pub profile: Option<Box<BlockProfile>>,
 }
 
 /// What the timed runs gave.
@@ -139,6 +144,25 @@ impl BlockReport {
             aborts: None,
             reexecuted_gas: None,
             decision: None,
+            profile: None,
+        }
+    }
+
+    /// One line on what the block is; why there is none, if it could not be read or executed.
+    pub(super) fn facts(&self) -> String {
+        if let Some(error) = &self.error {
+            return error.clone();
+        }
+        let fork = self.fork.unwrap_or("?");
+        let gas = self.gas_used.unwrap_or_default() as f64 / 1e6;
+        let (txs, origin) = (self.txs.unwrap_or_default(), &self.origin);
+        let facts = format!("{fork}, {txs} transactions, {gas:.3} Mgas, from {origin}");
+        match self.machine_scaling.zip(self.threads) {
+            Some((scaling, threads)) if !is_trusted(scaling, threads) => format!(
+                "{facts}. The machine was busy (machine_scaling {scaling:.2} on {threads} \
+                 threads): times are not to be trusted."
+            ),
+            _ => facts,
         }
     }
 

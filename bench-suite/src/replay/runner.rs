@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     input::{BlockInput, InputState},
+    profile::{self, BlockProfile, Profiler},
     trie_workers::trie_workers,
 };
 
@@ -38,6 +39,7 @@ pub(super) struct Runner {
     mode: Mode,
     whole: bool,
     repeat: usize,
+    profiler: Option<Profiler>,
 }
 
 /// A block as the timed runs take it: senders known, prestate flat in memory.
@@ -90,6 +92,7 @@ impl Runner {
             mode: args.mode,
             whole: args.whole,
             repeat: args.repeat,
+            profiler: args.profile.as_ref().map(|_| Profiler::new(args.repeat)).transpose()?,
         })
     }
 
@@ -102,21 +105,21 @@ impl Runner {
         let outcome = self.execute(input, &mut checks, &mut measured);
         let mut report = report.measured(measured);
         match outcome {
-            Ok(gas_used) => {
-                report.gas_used = Some(gas_used);
+            Ok((gas_used, profile)) => {
+                (report.gas_used, report.profile) = (Some(gas_used), profile);
                 report.conclude(checks, None)
             }
             Err(stop) => report.conclude(checks, Some(stop.to_string())),
         }
     }
 
-    /// Recovers, executes and times. Returns the gas used.
+    /// Recovers, executes and times. Returns the gas used, and the profile if one is asked for.
     fn execute(
         &self,
         input: BlockInput,
         checks: &mut Checks,
         measured: &mut Measured,
-    ) -> Result<u64, Stop> {
+    ) -> Result<(u64, Option<Box<BlockProfile>>), Stop> {
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
         let signed = self.whole.then(|| block.clone());
@@ -136,7 +139,24 @@ impl Runner {
         if let Some(signed) = signed {
             self.time_whole(&subject, &signed, homestead, checks, measured)?;
         }
-        Ok(output.gas_used)
+        let profile = self.profile(&subject, &output, checks)?;
+        Ok((output.gas_used, profile))
+    }
+
+    fn profile(
+        &self,
+        subject: &Subject,
+        expected: &BlockOutput,
+        checks: &mut Checks,
+    ) -> Result<Option<Box<BlockProfile>>, ExecuteError> {
+        let Some(profiler) = &self.profiler else { return Ok(None) };
+        let Subject { chain, block, prestate, .. } = subject;
+        let subject = profile::Subject { chain, block, prestate, expected };
+        let profiled = profiler.profile(&self.engine, self.options, subject)?;
+        if profiled.difference.is_some() {
+            checks.compare_with_serial(profiled.difference);
+        }
+        Ok(Some(Box::new(profiled.profile)))
     }
 
     /// Times the whole block, if there is a witness to compute roots from.

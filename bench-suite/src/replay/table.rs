@@ -126,7 +126,8 @@ pub(super) fn warning(summary: &Summary) -> Option<String> {
     ))
 }
 
-fn name(report: &BlockReport) -> String {
+/// What a block is called.
+pub(super) fn name(report: &BlockReport) -> String {
     if let Some(workload) = report.workload {
         return workload.to_owned();
     }

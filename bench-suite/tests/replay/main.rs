@@ -2,4 +2,5 @@
 
 mod blocks;
 mod corrupt;
+mod profile;
 mod support;

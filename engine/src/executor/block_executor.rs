@@ -72,6 +72,7 @@ where
             effort: Effort::Adaptive,
             // The chain's own receipt builder computes blooms itself.
             bloom: HandedBloom::default(),
+            tracer: None,
         });
     }
 }

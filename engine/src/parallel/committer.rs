@@ -14,6 +14,7 @@ use super::{
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    trace::Lane,
     validate::{Validation, correct_balances, validate},
 };
 use crate::{Decision, Metrics};
@@ -69,6 +70,7 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     pen: Pen,
     names: Vec<EntryId>,
     next: TxIdx,
+    lane: Lane,
 }
 
 impl<E: SpeculativeEvmFactory> Committer<E> {
@@ -80,6 +82,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     ) -> Self {
         let record = Record::default();
         let (overtaken, pen) = (Vec::new(), Pen::default());
+        let lane = Lane::of(&session);
         Self {
             session,
             validation,
@@ -92,6 +95,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             pen,
             names: Vec::new(),
             next: 0,
+            lane,
         }
     }
 
@@ -121,15 +125,20 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let session = Arc::clone(&self.session);
         if self.gives_up() {
             session.scheduler().halt();
+            self.lane.stops();
         }
         let mut idle_rounds = 0;
+        self.lane.turns_to(self.next);
         loop {
             match session.scheduler().at_frontier() {
                 Frontier::Claimed(version) if self.rehearses(version) => {
                     self.run_ahead(version);
                     continue;
                 }
-                Frontier::Claimed(_) => return Step::Run,
+                Frontier::Claimed(version) => {
+                    self.lane.begins_in_turn(version.index);
+                    return Step::Run;
+                }
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
@@ -173,22 +182,26 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     ledger.lock().enter(index, reads, odd);
                 }
                 self.bloom.hand(bloom.take());
+                self.lane.stands(index, memory, &speculated);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
                 self.record.stood(target);
                 return Step::Result(result);
             }
-            session.counters().count_abort(result.result.tx_gas_used());
+            let gas = result.result.tx_gas_used();
+            session.counters().count_abort(gas);
             if self.record.aborted(target, &session.hot) {
                 self.mostly_hot = session.is_mostly_hot(index);
             }
+            self.lane.falls(index, gas, reads, memory, db, self.validation);
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
             session.counters().count_abort(0);
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
+        self.lane.begins_in_turn(index);
         Step::Run
     }
 
@@ -206,6 +219,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             let writer = Writer::transaction(self.next);
             session.shared.publish_committed((&mut self.pen, &mut self.names), writer, state);
         }
+        self.lane.ran_in_turn(self.next, state);
         if kept_in_memory {
             *state = EvmState::default();
         }
@@ -232,6 +246,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
 impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
     fn drop(&mut self) {
+        self.lane.stops();
         self.session.scheduler().halt();
     }
 }

@@ -29,6 +29,7 @@ use super::{
     pool::{Pool, Work},
     receipts::HandedBloom,
     session::{MAX_INCARNATIONS, Session},
+    trace::Tracer,
     validate::Validation,
     view::{Shared, SharedPrestate},
 };
@@ -140,6 +141,8 @@ pub(crate) struct Announced<Tx> {
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
     pub(crate) bloom: HandedBloom,
+    /// Where to write down what happens when, if somebody asked for it.
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// The state before the block, as workers get to it.
@@ -222,7 +225,7 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let workers = block.pool.len();
         let shared = block.before.into_shared::<E>(changes, &block.txs, &env.block_env, workers);
         let hot = HotTargets::known(block.hot);
-        let session = Session::new(factory, env, block.txs, shared, hot, workers);
+        let session = Session::new(factory, env, block.txs, shared, hot, workers, block.tracer);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
         block.pool.submit(Arc::downgrade(&work));

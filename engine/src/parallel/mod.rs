@@ -21,6 +21,7 @@ mod pool;
 mod read_set;
 mod receipts;
 mod session;
+mod trace;
 mod validate;
 mod view;
 
@@ -35,3 +36,4 @@ pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
+pub(crate) use trace::Tracer;

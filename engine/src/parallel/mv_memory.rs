@@ -311,6 +311,11 @@ impl MvMemory {
         set(&self.writes.get(entry).value, balance.as_limbs());
     }
 
+    /// What was written under this name.
+    pub(super) fn write(&self, name: EntryId) -> &Write {
+        self.writes.get(name)
+    }
+
     /// Whether anything stands in the memory for the account, be it slots.
     pub(super) fn has_writes(&self, hash: AccountHash, address: &Address) -> bool {
         let words = AddressWords::of(address);

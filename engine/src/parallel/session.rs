@@ -24,6 +24,7 @@ use super::{
     observe::SpeculativeEvmFactory,
     pool::Work,
     read_set::ReadSet,
+    trace::{Ending, Lane, Tracer},
     validate::still_reads_the_same,
     view::{Shared, View, ViewError},
 };
@@ -70,6 +71,8 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) hot: HotTargets,
     /// Threads that work on the block beside the committer.
     workers: usize,
+    /// Where to write down what happens when, if somebody asked for it.
+    pub(super) tracer: Option<Arc<Tracer>>,
 }
 
 /// What the block cost one thread so far. Statistics only: nothing is decided by them, so relaxed
@@ -100,12 +103,13 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         shared: Arc<Shared>,
         hot: HotTargets,
         workers: usize,
+        tracer: Option<Arc<Tracer>>,
     ) -> Self {
         let slots = txs.iter().map(|_| Mutex::new(None)).collect();
         // The committer has two: one of its own, and one as it helps the workers.
         let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
         let arrived = AtomicUsize::new(1);
-        Self { shared, factory, env, txs, slots, counters, arrived, hot, workers }
+        Self { shared, factory, env, txs, slots, counters, arrived, hot, workers, tracer }
     }
 
     /// The committer's own counters.
@@ -210,6 +214,7 @@ pub(super) struct Runner<E: SpeculativeEvmFactory> {
     reserved: Run,
     /// Which of the session's counters are this thread's.
     number: usize,
+    lane: Lane,
 }
 
 impl<E: SpeculativeEvmFactory> Runner<E> {
@@ -229,6 +234,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             spare: None,
             reserved: Run::default(),
             number,
+            lane: Lane::of(session),
         }
     }
 
@@ -246,6 +252,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         // the committer then runs the transaction itself and panics as serial execution would.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(session, version)));
         if outcome.is_err() {
+            self.lane.ends(Ending::Void);
             *self = Self::numbered(session, self.number);
             session.store(version.index, None);
             session.scheduler().finish(version);
@@ -261,6 +268,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         }
         let counters = &session.counters[self.number];
         counters.count_execution();
+        self.lane.begins(index);
         let mut speculated = self.blank(session);
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         let result = self.evm.transact_raw(tx.clone());
@@ -270,6 +278,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             (_, Some(ViewError::Dependency(dependency))) => {
                 self.spare = Some(speculated);
                 counters.count_abort(0);
+                self.lane.ends(Ending::Waited(dependency));
                 session.scheduler().wait_for(version, dependency);
             }
             (Ok(result), None) => {
@@ -279,6 +288,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             }
             (Ok(_), Some(ViewError::Prestate)) | (Err(_), _) => {
                 self.spare = Some(speculated);
+                self.lane.ends(Ending::Void);
                 session.store(index, None);
                 session.scheduler().finish(version);
             }
@@ -306,8 +316,10 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let writer = Writer::transaction(index);
         let worth_a_check = result.result.tx_gas_used() >= CHECKED_FROM;
         if worth_a_check && !still_reads_the_same(memory, writer, &speculated.reads) {
+            let gas = result.result.tx_gas_used();
+            self.lane.is_overtaken(index, gas, memory, &speculated.reads);
             self.spare = Some(speculated);
-            session.counters[self.number].count_abort(result.result.tx_gas_used());
+            session.counters[self.number].count_abort(gas);
             session.scheduler().abort(version);
             return;
         }
@@ -326,6 +338,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             E::recycle(&mut self.evm, state);
         }
         speculated.result = Some(result);
+        self.lane.ends(Ending::Delivered);
         session.store(index, Some(speculated));
         session.scheduler().finish(version);
         self.delivered.push_back(index);
