@@ -204,7 +204,7 @@ impl Lane {
         }
     }
 
-    /// The committer has run a transaction in its turn, which left this; what follows is its commit.
+    /// The committer has run a transaction in its turn, which left this; its commit follows.
     pub(super) fn ran_in_turn(&self, index: TxIdx, state: &EvmState) {
         if let Some(lane) = &self.0 {
             lane.end(Ending::InTurn);
