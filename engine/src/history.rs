@@ -21,8 +21,8 @@ const MOST: usize = 4_096;
 pub(crate) struct History(Mutex<HashMap<Address, u32, RandomState>>);
 
 impl History {
-    /// The targets among these that are believed to be hot, and how many of the calls are theirs.
-    /// Each belief wears off a little by being asked for.
+    /// The targets among these that are believed to be hot, and how many calls the one has that is
+    /// called most. Each belief wears off a little by being asked for.
     pub(crate) fn hot_among(
         &self,
         targets: impl Iterator<Item = Address>,
@@ -39,7 +39,7 @@ impl History {
             *blocks -= u32::from(hot.contains_key(target));
             *blocks > 0
         });
-        let calls = hot.values().sum();
+        let calls = hot.values().copied().max().unwrap_or_default();
         (hot.into_keys().collect(), calls)
     }
 

@@ -187,7 +187,12 @@ impl Scheduler {
     pub fn finish(&self, version: Version) {
         let to = Status::new(Phase::Executed, version.incarnation);
         let awaited = self.statuses[version.index].leave(Phase::Executing, to);
-        self.release(version.index, awaited);
+        // One released transaction is for this thread itself, which looks for work next: waking
+        // another for it would pass a chain of transactions from thread to thread.
+        let others = self.release_quietly(version.index, awaited);
+        if others > 1 {
+            self.idle.announce();
+        }
         // The committer moves the frontier here and then looks at the phase; this thread has moved
         // the phase and now looks at the frontier. The fence, with the one in `Idle::sleep_unless`,
         // makes sure that one of the two sees the other.
@@ -342,15 +347,24 @@ impl Scheduler {
         }
     }
 
-    /// Wakes whoever waits for a transaction, if its awaited mark was set.
+    /// Releases whoever waits for a transaction, if its awaited mark was set, and wakes threads
+    /// for them.
     fn release(&self, index: TxIdx, awaited: bool) {
+        if self.release_quietly(index, awaited) > 0 {
+            self.idle.announce();
+        }
+    }
+
+    /// Releases whoever waits for a transaction. Returns how many there were.
+    fn release_quietly(&self, index: TxIdx, awaited: bool) -> usize {
         if !awaited {
-            return;
+            return 0;
         }
         let released = lock(&self.waiting).remove(&index).unwrap_or_default();
         for waiting in &released {
             self.unblock(*waiting);
         }
+        released.len()
     }
 
     fn unblock(&self, index: TxIdx) {
@@ -366,7 +380,7 @@ impl Scheduler {
                 false => Phase::Reserved,
             };
             if word.exchange(status, Status { phase, ..status }) {
-                self.lower_cursor(index);
+                self.cursor.fetch_min(index, Ordering::AcqRel);
                 return;
             }
         }

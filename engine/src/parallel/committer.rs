@@ -191,9 +191,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
-            if self.record.aborted(target, &session.hot) {
-                self.mostly_hot = session.is_mostly_hot(index);
-            }
+            let newly_hot = self.record.aborted(target, &session.hot);
+            let chain = |target| newly_hot && session.is_mostly_hot(index, target);
+            self.mostly_hot |= target.is_some_and(chain);
             self.lane.falls(index, gas, reads, memory, db, self.validation);
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {

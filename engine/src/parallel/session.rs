@@ -10,7 +10,7 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmEnv};
-use alloy_primitives::{Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom, logs_bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
@@ -146,12 +146,12 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         same.find(|lower| !self.scheduler().has_executed(*lower))
     }
 
-    /// Whether most transactions from `index` on call targets whose transactions have shown to rest
-    /// on one another. Such a block is a chain, and more threads make it no shorter.
-    pub(super) fn is_mostly_hot(&self, index: TxIdx) -> bool {
+    /// Whether most transactions from `index` on call one target whose transactions have shown to
+    /// rest on one another. Such a block is a chain, and more threads make it no shorter.
+    pub(super) fn is_mostly_hot(&self, index: TxIdx, target: Address) -> bool {
         let rest = &self.txs[index..];
-        let is_hot = |tx: &&E::Tx| E::target(tx).is_some_and(|target| self.hot.contains(&target));
-        rest.iter().filter(is_hot).count() * 4 >= rest.len() * 3
+        let calls = rest.iter().filter(|tx| E::target(tx) == Some(target)).count();
+        calls * 4 >= rest.len() * 3
     }
 
     /// Takes what the latest incarnation left.
