@@ -95,8 +95,8 @@ fn few_accounts_do_all(block: &RecoveredBlock) -> bool {
 }
 
 /// Decides for a block, `hot` of whose transactions call one target that earlier blocks found to
-/// make them rest on one another. The gas in its header is a hint: a wrong one costs time and nothing
-/// else.
+/// make them rest on one another. The gas in its header is a hint: a wrong one costs time and
+/// nothing else.
 pub(crate) fn decide(block: &RecoveredBlock, threads: usize, hot: usize) -> Decision {
     if threads < 2 {
         return Decision::OneThread;

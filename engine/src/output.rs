@@ -18,7 +18,8 @@ pub struct BlockOutput {
     pub blob_gas_used: u64,
     /// EIP-7685 requests; empty before Prague.
     pub requests: Requests,
-    /// The block's state changes, with what is needed to revert them.
+    /// The block's state changes, with what is needed to revert them. The empty code is never among
+    /// its contracts.
     pub bundle: BundleState,
     /// The EIP-7928 block access list, if it was asked for.
     pub access_list: Option<AlloyBal>,

@@ -21,6 +21,7 @@ use revm::{
         BundleState, DatabaseCommitExt, State, WrapDatabaseRef,
         states::bundle_state::BundleRetention,
     },
+    primitives::KECCAK_EMPTY,
     state::Account,
 };
 
@@ -140,9 +141,11 @@ pub(crate) fn output<P: Prestate>(
 
 /// A block's output, given its state changes.
 pub(crate) fn output_with(
-    bundle: BundleState,
+    mut bundle: BundleState,
     result: BlockExecutionResult<ReceiptEnvelope>,
 ) -> BlockOutput {
+    // The empty code is no contract. Whether revm lists it depends on how accounts were loaded.
+    bundle.contracts.remove(&KECCAK_EMPTY);
     BlockOutput {
         receipts: result.receipts,
         gas_used: result.gas_used,

@@ -13,6 +13,7 @@ use alloy_evm::{
 use pleach_engine::{BlockOutput, ChainSpec, ExecuteError, RecoveredBlock};
 use pleach_state::FlatState;
 use revm::database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention};
+use revm::primitives::KECCAK_EMPTY;
 
 /// Executes a block and collects its bundle.
 pub(super) fn execute(
@@ -44,12 +45,15 @@ pub(super) fn execute(
     }
     let result = executor.apply_post_execution_changes().map_err(ExecuteError::PostExecution)?;
     db.merge_transitions(BundleRetention::Reverts);
+    let mut bundle = db.take_bundle();
+    // As the engine's outputs have it: the empty code is no contract.
+    bundle.contracts.remove(&KECCAK_EMPTY);
     Ok(BlockOutput {
         receipts: result.receipts,
         gas_used: result.gas_used,
         blob_gas_used: result.blob_gas_used,
         requests: result.requests,
-        bundle: db.take_bundle(),
+        bundle,
         access_list: None,
     })
 }
