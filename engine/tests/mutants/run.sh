@@ -4,8 +4,10 @@
 #   engine/tests/mutants/run.sh            # all patches beside this script
 #   engine/tests/mutants/run.sh NAME...    # some of them
 #
-# Works on a scratch copy of the tree and shares the target folder with it. Takes a minute or two for
-# each patch, so it is no part of continuous integration. Exit status 0 if every mutant is caught.
+# Patches whose names begin with scheduler- run against that crate's tests, the others against the
+# engine's properties. Works on a scratch copy of the tree and shares the target folder with it. Takes
+# minutes for each patch, so it is no part of continuous integration. Exit status 0 if every mutant
+# is caught. "Caught by 0 tests" is a run that was stopped because it did not end.
 # What it last said is in README.md.
 set -euo pipefail
 
@@ -18,6 +20,8 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 quick=(--config 'profile.release.package.pleach-engine.opt-level=1')
 
 names=("$@")
+# Too slow for its watchdog on a busy machine when compiled quickly, mutant or not.
+slow=one_transaction_writes_thousands_of_slots
 if [ ${#names[@]} -eq 0 ]; then
   for patch in "$here"/*.patch; do names+=("$(basename "$patch" .patch)"); done
 fi
@@ -30,14 +34,19 @@ for name in "${names[@]}"; do
     exit 2
   fi
   log="$scratch/$name.log"
-  if ! (cd "$scratch" && cargo test --release --offline "${quick[@]}" -p pleach-engine \
-    --test properties --no-run >"$log" 2>&1); then
+  case "$name" in
+    scheduler-*) tests=(-p pleach-scheduler) ;;
+    *) tests=(-p pleach-engine --test properties) ;;
+  esac
+  if ! (cd "$scratch" && cargo test --release --offline "${quick[@]}" "${tests[@]}" \
+    --no-run >"$log" 2>&1); then
     echo "$name: does not compile"
     tail -n 20 "$log"
     exit 2
   fi
-  if (cd "$scratch" && cargo test --release --offline "${quick[@]}" -p pleach-engine \
-    --test properties >"$log" 2>&1); then
+  # A scheduler that has lost a transaction may never end; no test of its own tells.
+  if (cd "$scratch" && timeout 900 cargo test --release --offline --no-fail-fast \
+    "${quick[@]}" "${tests[@]}" -- --skip "$slow" >"$log" 2>&1); then
     echo "$name: SURVIVED"
     survivors=$((survivors + 1))
   else
