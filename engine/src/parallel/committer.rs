@@ -123,7 +123,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     /// What to do about the next transaction, given the committed state.
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
-        if self.gives_up() {
+        if self.gives_up() && !session.scheduler().is_halted() {
             session.scheduler().halt();
             self.lane.stops();
         }

@@ -4,6 +4,8 @@
 //! next. So all lanes have work until the messages run out.
 
 mod permutation;
+
+pub(crate) use permutation::ROUND_CONSTANTS;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

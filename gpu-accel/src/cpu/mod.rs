@@ -20,5 +20,6 @@ mod scalar;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use keccak::ROUND_CONSTANTS;
 pub use path::CpuPath;
 pub(crate) use path::RECOVER_BATCH;

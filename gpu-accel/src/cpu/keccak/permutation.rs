@@ -33,8 +33,8 @@ pub(crate) trait Words: Copy {
     fn rotate_left<const BY: i32>(self, a: Self::Word) -> Self::Word;
 }
 
-/// What is added to the first word in each round.
-const ROUND_CONSTANTS: [u64; 24] = [
+/// What is added to the first word in each round (FIPS 202, section 3.2.5).
+pub(crate) const ROUND_CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,
     0x8000_0000_0000_808a,
