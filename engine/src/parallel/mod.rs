@@ -17,6 +17,7 @@ mod mv_memory;
 mod observe;
 mod observed;
 mod parts;
+mod payment;
 mod pool;
 mod read_set;
 mod receipts;
@@ -28,6 +29,7 @@ mod view;
 pub use evm::{PleachEvm, PleachEvmFactory};
 pub use observe::SpeculativeEvmFactory;
 pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
+pub use payment::{Party, Payment};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 

@@ -14,7 +14,7 @@ use alloy_primitives::{Address, Bloom, logs_bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
-use revm::context::result::ResultAndState;
+use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
     bundle::help_gather,
@@ -22,6 +22,7 @@ use super::{
     hot::HotTargets,
     location::Writer,
     observe::SpeculativeEvmFactory,
+    payment::Payment,
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
@@ -271,6 +272,17 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         self.lane.begins(index);
         let mut speculated = self.blank(session);
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
+        if session.shared.ledger.is_some() && E::may_be_payment(tx) {
+            if let Some(payment) = E::pay(tx, &mut self.evm) {
+                E::after_transaction(tx, &mut self.evm);
+                let _ = self.evm.db_mut().finish(&mut speculated.reads);
+                self.deliver_payment(session, version, speculated, payment);
+                return;
+            }
+            let _ = self.evm.db_mut().finish(&mut speculated.reads);
+            let reads = std::mem::take(&mut speculated.reads);
+            self.evm.db_mut().begin(index, E::sender(tx), reads);
+        }
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
@@ -302,6 +314,39 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let used = if committed { self.delivered.pop_front() } else { None };
         let blank = self.spare.take().or_else(|| session.take(used?));
         blank.unwrap_or_default()
+    }
+
+    fn deliver_payment(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+        Payment { result, parties }: Payment<E::HaltReason>,
+    ) {
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
+        let (names, writer) = ((&mut self.pen, writes), Writer::transaction(version.index));
+        session.shared.memory.publish_payment(names, writer, &parties, |address, after| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = after;
+            }
+        });
+        speculated.bloom = None;
+        speculated.result = Some(ResultAndState { result, state: EvmState::default() });
+        self.hand_over(session, version, speculated);
+    }
+
+    /// Leaves a result, whose writes are all published, where the committer finds it.
+    fn hand_over(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        speculated: Box<Speculated<E::HaltReason>>,
+    ) {
+        self.lane.ends(Ending::Delivered);
+        session.store(version.index, Some(speculated));
+        session.scheduler().finish(version);
+        self.delivered.push_back(version.index);
     }
 
     fn deliver(
@@ -338,9 +383,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             E::recycle(&mut self.evm, state);
         }
         speculated.result = Some(result);
-        self.lane.ends(Ending::Delivered);
-        session.store(index, Some(speculated));
-        session.scheduler().finish(version);
-        self.delivered.push_back(index);
+        self.hand_over(session, version, speculated);
     }
 }
