@@ -130,7 +130,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let mut idle_rounds = 0;
         self.lane.turns_to(self.next);
         loop {
-            match session.scheduler().at_frontier() {
+            let frontier = session.scheduler().at_frontier();
+            if idle_rounds > 0 && frontier != Frontier::Busy {
+                session.scheduler().set_committer_waits(false);
+            }
+            match frontier {
                 Frontier::Claimed(version) if self.rehearses(version) => {
                     self.run_ahead(version);
                     continue;
@@ -144,9 +148,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             let helper = self.helper.get_or_insert_with(|| Runner::new(&session));
             if let Some(version) = helper.claim(&session) {
+                session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
+                session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
                 std::hint::spin_loop();
             } else {

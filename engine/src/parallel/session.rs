@@ -195,9 +195,9 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking
-/// costs.
-pub(super) const SPIN_ROUNDS: u32 = 256;
+/// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
+/// waking it costs.
+pub(super) const SPIN_ROUNDS: u32 = 2_000;
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
