@@ -10,13 +10,14 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmEnv};
-use alloy_primitives::{Address, Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
     hot::HotTargets,
