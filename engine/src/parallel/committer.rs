@@ -13,11 +13,14 @@ use super::{
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
     trace::Lane,
     validate::{Validation, correct_balances, validate},
 };
-use crate::{Decision, Metrics};
+use crate::{
+    Decision, Metrics,
+    durations::{Call, unexpected},
+};
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
@@ -70,6 +73,10 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     pen: Pen,
     names: Vec<EntryId>,
     next: TxIdx,
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    long_calls: Vec<(Call, u32)>,
+    /// Since when the committer itself runs a transaction.
+    clock: Option<Clock>,
     lane: Lane,
 }
 
@@ -95,6 +102,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             pen,
             names: Vec::new(),
             next: 0,
+            long_calls: Vec::new(),
+            clock: None,
             lane,
         }
     }
@@ -139,10 +148,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     self.run_ahead(version);
                     continue;
                 }
-                Frontier::Claimed(version) => {
-                    self.lane.begins_in_turn(version.index);
-                    return Step::Run;
-                }
+                Frontier::Claimed(version) => return self.run_in_turn(version.index),
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
@@ -193,10 +199,12 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 }
                 self.bloom.hand(bloom.take());
                 self.lane.stands(index, memory, &speculated);
+                let nanos = speculated.nanos;
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
                 self.record.stood(target);
+                self.note_duration(index, nanos);
                 return Step::Result(result);
             }
             let gas = result.result.tx_gas_used();
@@ -211,13 +219,35 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
+        self.run_in_turn(index)
+    }
+
+    fn run_in_turn(&mut self, index: TxIdx) -> Step<E::HaltReason> {
         self.lane.begins_in_turn(index);
+        self.clock = Clock::start::<E>(&self.session.txs[index]);
         Step::Run
+    }
+
+    /// Notes how long a transaction took, if that was longer than expected.
+    fn note_duration(&mut self, index: TxIdx, nanos: Option<u32>) {
+        let Some(nanos) = nanos else { return };
+        let tx = &self.session.txs[index];
+        if unexpected(nanos, E::gas_limit(tx)).is_some() {
+            let call = E::target(tx).zip(E::selector(tx));
+            self.long_calls.extend(call.map(|call| (call, nanos)));
+        }
+    }
+
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    pub(super) fn long_calls(&self) -> Vec<(Call, u32)> {
+        self.long_calls.clone()
     }
 
     /// The transaction at the frontier has been run on the committed state and gave this. Takes the
     /// state where the memory keeps the block's changes.
     pub(super) fn ran(&mut self, state: &mut EvmState) {
+        let nanos = self.clock.take().map(Clock::nanos);
+        self.note_duration(self.next, nanos);
         let session = &self.session;
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);

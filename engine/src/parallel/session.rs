@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
@@ -47,11 +48,19 @@ pub(super) struct Speculated<H> {
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Bloom>,
+    /// How long it took, in nanoseconds, if that was measured.
+    pub(super) nanos: Option<u32>,
 }
 
 impl<H> Default for Speculated<H> {
     fn default() -> Self {
-        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+        Self {
+            result: None,
+            reads: ReadSet::default(),
+            writes: Vec::new(),
+            bloom: None,
+            nanos: None,
+        }
     }
 }
 
@@ -196,6 +205,23 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
+/// Gas limit from which on a transaction's time is taken.
+const TIMED_FROM: u64 = 100_000;
+
+/// Takes a transaction's time, where that is worth a look at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start<E: SpeculativeEvmFactory>(tx: &E::Tx) -> Option<Self> {
+        (E::gas_limit(tx) >= TIMED_FROM).then(|| Self(Instant::now()))
+    }
+
+    pub(super) fn nanos(self) -> u32 {
+        u32::try_from(self.0.elapsed().as_nanos()).unwrap_or(u32::MAX)
+    }
+}
+
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
 pub(super) const SPIN_ROUNDS: u32 = 2_000;
@@ -284,7 +310,9 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             let reads = std::mem::take(&mut speculated.reads);
             self.evm.db_mut().begin(index, E::sender(tx), reads);
         }
+        let clock = Clock::start::<E>(tx);
         let result = self.evm.transact_raw(tx.clone());
+        speculated.nanos = clock.map(Clock::nanos);
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
@@ -332,7 +360,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
                 read.after = after;
             }
         });
-        speculated.bloom = None;
+        (speculated.bloom, speculated.nanos) = (None, None);
         speculated.result = Some(ResultAndState { result, state: EvmState::default() });
         self.hand_over(session, version, speculated);
     }
