@@ -8,7 +8,6 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
-use alloy_primitives::Address;
 
 use revm::context::TxEnv;
 
@@ -19,7 +18,7 @@ use crate::{
     executor::ParallelBlockExecutorFactory,
     history::History,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot, PleachEvm,
         PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
@@ -50,7 +49,7 @@ struct RunAhead {
     access_list: bool,
     effort: Effort,
     /// Targets that earlier blocks found to make transactions collide.
-    hot: Vec<Address>,
+    hot: Vec<Hot>,
     /// Where to write down what happens when, if somebody asked for it.
     tracer: Option<Arc<Tracer>>,
 }

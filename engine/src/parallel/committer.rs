@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use alloy_evm::Database;
-use alloy_primitives::Address;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
-    hot::Record,
+    hot::{Hot, Record},
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
     session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
     trace::Lane,
-    validate::{Validation, correct_balances, validate},
+    validate::{Validation, correct_balances, stale_writer, validate},
 };
 use crate::{
     Decision, Metrics,
@@ -209,7 +208,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
-            let newly_hot = self.record.aborted(target, &session.hot);
+            let culprit = stale_writer(&session.shared, Writer::transaction(index), reads);
+            let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
+            let newly_hot = self.record.aborted(target, culprit, &session.hot);
             let chain = |target| newly_hot && session.is_mostly_hot(index, target);
             self.mostly_hot |= target.is_some_and(chain);
             self.lane.falls(index, gas, reads, memory, db, self.validation);
@@ -268,7 +269,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     }
 
     /// Targets whose transactions have shown to rest on one another.
-    pub(super) fn hot_targets(&self) -> Vec<Address> {
+    pub(super) fn hot_targets(&self) -> Vec<Hot> {
         self.session.hot.all()
     }
 

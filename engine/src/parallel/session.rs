@@ -145,16 +145,13 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.workers
     }
 
-    /// The closest lower transaction to the same target that has not executed, if the target's
-    /// transactions have shown to rest on one another.
+    /// The closest lower transaction to the same target, or to one of its group, that has not
+    /// executed, if the target's transactions have shown to rest on one another.
     fn likely_dependency(&self, index: TxIdx) -> Option<TxIdx> {
         let target = E::target(&self.txs[index])?;
-        if !self.hot.contains(&target) {
-            return None;
-        }
         let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
-        let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
-        same.find(|lower| !self.scheduler().has_executed(*lower))
+        let lower = lower.filter_map(|lower| Some((lower, E::target(&self.txs[lower])?)));
+        self.hot.find_kin(&target, lower, |lower| !self.scheduler().has_executed(*lower))
     }
 
     /// Whether most transactions from `index` on call one target whose transactions have shown to
