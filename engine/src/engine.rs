@@ -219,7 +219,7 @@ impl Engine {
             false => block.tx_envs()[index].clone(),
         };
         let (mut evm, result) = run_block(executor, chain, block, PleachEvm::speculate, tx_env)?;
-        self.history.remember(&evm.hot_targets());
+        self.history.remember(&evm.heat());
         self.durations.remember(&evm.long_calls());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))

@@ -8,7 +8,7 @@ use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
-    hot::{Hot, Record},
+    hot::{Heat, Record},
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
@@ -86,7 +86,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         effort: Effort,
         bloom: HandedBloom,
     ) -> Self {
-        let record = Record::default();
+        let record = Record::of(&session.hot);
         let (overtaken, pen) = (Vec::new(), Pen::default());
         let lane = Lane::of(&session);
         Self {
@@ -183,7 +183,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
-        let target = E::target(&session.txs[index]);
+        let tx = &session.txs[index];
+        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
         let mut speculated = session.take(index);
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
@@ -198,11 +199,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 }
                 self.bloom.hand(bloom.take());
                 self.lane.stands(index, memory, &speculated);
-                let nanos = speculated.nanos;
+                let (explored, nanos) = (speculated.explored, speculated.nanos);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.record.stood(target);
+                self.record.stood(target, explored, &self.session.hot);
                 self.note_duration(index, nanos);
                 return Step::Result(result);
             }
@@ -268,9 +269,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.next += 1;
     }
 
-    /// Targets whose transactions have shown to rest on one another.
-    pub(super) fn hot_targets(&self) -> Vec<Hot> {
-        self.session.hot.all()
+    /// What has been learnt of targets whose transactions rest on one another.
+    pub(super) fn heat(&self) -> Heat {
+        self.record.heat(&self.session.hot, self.mostly_hot)
     }
 
     /// What the block has cost up to here.

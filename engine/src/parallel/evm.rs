@@ -22,7 +22,7 @@ use super::{
     bundle::Gathering,
     committer::{Committer, Effort, Step},
     early::early_starts,
-    hot::{Hot, HotTargets},
+    hot::{Heat, Hot, HotTargets},
     location::Writer,
     mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
@@ -243,11 +243,11 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         self.metrics
     }
 
-    /// Targets whose transactions have shown to rest on one another so far.
-    pub(crate) fn hot_targets(&self) -> Vec<Hot> {
+    /// What has been learnt so far of targets whose transactions rest on one another.
+    pub(crate) fn heat(&self) -> Heat {
         match &self.stage {
-            Stage::Speculating(committer) => committer.hot_targets(),
-            Stage::BeforeTransactions { .. } | Stage::Serial => Vec::new(),
+            Stage::Speculating(committer) => committer.heat(),
+            Stage::BeforeTransactions { .. } | Stage::Serial => Heat::default(),
         }
     }
 

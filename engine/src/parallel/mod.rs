@@ -37,7 +37,7 @@ pub use view::{SharedPrestate, View, ViewError};
 pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
-pub(crate) use hot::Hot;
+pub(crate) use hot::{Heat, Hot};
 pub(crate) use payment::may_be_payment;
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
