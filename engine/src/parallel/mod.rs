@@ -14,6 +14,7 @@ mod early;
 mod evm;
 mod hot;
 mod location;
+mod memo;
 mod mv_memory;
 mod observe;
 mod observed;
