@@ -65,14 +65,14 @@ pub mod validate;
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
-pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
+pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};
 pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
+    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
     SpeculativeEvmFactory, Validation, View, ViewError,
 };
 pub use prestate::Prestate;

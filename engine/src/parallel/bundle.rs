@@ -24,6 +24,7 @@ use revm::{
 };
 use smallvec::SmallVec;
 
+pub(super) use odd::{Step, Steps, follow_steps};
 pub(super) use together::Gathering;
 
 use super::{
@@ -43,9 +44,9 @@ pub(super) struct Part {
 
 /// What the block left of one account.
 #[derive(Debug, Default)]
-struct Draft {
-    overlay: AccountOverlay,
-    slots: Vec<(U256, U256)>,
+pub(super) struct Draft {
+    pub(super) overlay: AccountOverlay,
+    pub(super) slots: Vec<(U256, U256)>,
 }
 
 /// The accounts of one group of lists: nearly always one.
@@ -85,7 +86,7 @@ pub(super) fn help_gather(shared: &Shared) {
     });
 }
 
-fn put_together(parts: Vec<Part>) -> BundleState {
+pub(super) fn put_together(parts: Vec<Part>) -> BundleState {
     let mut bundle = BundleState::default();
     let accounts = parts.iter().map(|part| part.accounts.len()).sum();
     bundle.state.reserve(accounts);
@@ -187,7 +188,7 @@ fn draft_slots(memory: &MvMemory, partition: usize) -> Slots {
 }
 
 /// Compares what the block left of an account with what it found.
-fn finish<P: DatabaseRef>(
+pub(super) fn finish<P: DatabaseRef>(
     part: &mut Part,
     address: Address,
     draft: Draft,
