@@ -72,8 +72,8 @@ pub use executor::{
 };
 pub use output::BlockOutput;
 pub use parallel::{
-    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
-    SpeculativeEvmFactory, Validation, View, ViewError,
+    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, PleachEvm,
+    PleachEvmFactory, SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

@@ -48,8 +48,7 @@ fn for_valid_blocks(property: impl Fn(u64, &Case, &BlockOutput)) {
 fn execute(engine: &Engine, case: &Case, list: List, wants_list: bool) -> Listed {
     let transactions = case.block.transactions().len();
     let list = Arc::new(AccessList::new(list, transactions).expect("the order is right"));
-    let options =
-        ExecuteOptions { access_list: wants_list, force_parallel: true, rehearse: false };
+    let options = ExecuteOptions { access_list: wants_list, force_parallel: true, rehearse: false };
     let listed = engine.execute_listed(&case.chain, &case.block, &case.prestate, &list, options);
     listed.expect("the block is valid")
 }
@@ -58,9 +57,10 @@ fn assert_same(expected: &BlockOutput, listed: &Listed, wants_list: bool, contex
     let access_list = expected.access_list.clone().filter(|_| wants_list);
     let expected = BlockOutput { access_list, ..expected.clone() };
     if let Some(difference) = expected.difference(&listed.output) {
-        let changed = expected.bundle.state.iter().find(|(address, account)| {
-            listed.output.bundle.state.get(*address) != Some(*account)
-        });
+        let changed =
+            expected.bundle.state.iter().find(|(address, account)| {
+                listed.output.bundle.state.get(*address) != Some(*account)
+            });
         let got = changed.map(|(address, _)| listed.output.bundle.state.get(address));
         panic!("{context}: {difference} differs: {changed:?}, got {got:?}");
     }
@@ -235,9 +235,7 @@ fn add_balance(list: &mut List, rng: &mut Rng, last: u64) -> Option<Option<ListF
         .binary_search_by_key(&index, |change| change.block_access_index.get())
         .err()?;
     let value = U256::from(rng.next());
-    account
-        .balance_changes
-        .insert(at, BalanceChange::new(BlockAccessIndex::new(index), value));
+    account.balance_changes.insert(at, BalanceChange::new(BlockAccessIndex::new(index), value));
     let (address, part) = (account.address, ListedPart::Balance);
     Some(Some(ListFault::Change { address, part, index, listed: Some(value), found: None }))
 }
@@ -302,7 +300,11 @@ fn judge(
         ListFault::Change { address, part, index, listed: has, found } => {
             let (ours, theirs) = (listed(wrong, address), listed(right, address));
             assert_eq!(*has, ours.and_then(|ours| value(&ours, *part, *index)), "{context}");
-            assert_eq!(*found, theirs.and_then(|theirs| value(&theirs, *part, *index)), "{context}");
+            assert_eq!(
+                *found,
+                theirs.and_then(|theirs| value(&theirs, *part, *index)),
+                "{context}"
+            );
             assert_ne!(has, found, "{context}");
         }
         ListFault::UnlistedAccount { address, .. } => {

@@ -195,7 +195,8 @@ fn listed_steps(list: &AccessList, address: &Address) -> Steps {
 fn change(account: &Account) -> Draft {
     let Parts { balance, nonce, exists, code } = Parts::changed(account);
     let slots = account.changed_storage_slots();
-    let slots: Vec<(U256, U256)> = slots.map(|(slot, value)| (*slot, value.present_value)).collect();
+    let slots: Vec<(U256, U256)> =
+        slots.map(|(slot, value)| (*slot, value.present_value)).collect();
     let overlay = AccountOverlay { balance, nonce, exists, code, latest: None };
     Draft { overlay, slots }
 }

@@ -187,11 +187,7 @@ fn name_fault(list: &AccessList, index: u32, state: &EvmState) -> ListFault {
 pub(super) type Touched = (Address, Vec<U256>, Vec<((ListedPart, u64), U256)>);
 
 /// The first fault at an index, given all accounts that were touched there, in order.
-pub(super) fn first_fault(
-    list: &AccessList,
-    index: u32,
-    touched: &[Touched],
-) -> Option<ListFault> {
+pub(super) fn first_fault(list: &AccessList, index: u32, touched: &[Touched]) -> Option<ListFault> {
     let at = Some(u64::from(index));
     for (address, slots, _) in touched {
         let Some(id) = list.account_id(address) else {
@@ -212,8 +208,7 @@ pub(super) fn first_fault(
 fn changes(account: &Account, index: u32) -> Vec<((ListedPart, u64), U256)> {
     let destroyed = account.is_selfdestructed_locally();
     let gone = AccountInfo::default();
-    let (before, after) =
-        (account.original_info(), if destroyed { &gone } else { &account.info });
+    let (before, after) = (account.original_info(), if destroyed { &gone } else { &account.info });
     let slots = account.storage.iter().map(|(slot, value)| {
         let present = if destroyed { U256::ZERO } else { value.present_value };
         (ListedPart::Slot(*slot), value.original_value, present)

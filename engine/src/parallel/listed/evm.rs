@@ -101,7 +101,8 @@ impl Evm for HandingEvm {
             Ok(stands) => {
                 let Stands { result, bloom, odd } = *stands;
                 let writer = Writer::transaction(self.next);
-                self.odd.extend(odd.into_iter().map(|(address, account)| (writer, address, account)));
+                self.odd
+                    .extend(odd.into_iter().map(|(address, account)| (writer, address, account)));
                 self.bloom.hand(bloom);
                 self.next += 1;
                 Ok(ResultAndState { result, state: EvmState::default() })

@@ -187,8 +187,8 @@ fn changes(account: &AccountChanges) -> Changes {
     let codes = account.code_changes.iter();
     let balances =
         balances.map(|c| ((ListedPart::Balance, c.block_access_index.get()), c.post_balance));
-    let nonces = nonces
-        .map(|c| ((ListedPart::Nonce, c.block_access_index.get()), U256::from(c.new_nonce)));
+    let nonces =
+        nonces.map(|c| ((ListedPart::Nonce, c.block_access_index.get()), U256::from(c.new_nonce)));
     let codes = codes.map(|c| {
         let hash = alloy_primitives::keccak256(c.new_code());
         ((ListedPart::Code, c.block_access_index.get()), hash.into())

@@ -142,7 +142,11 @@ impl AccessList {
     }
 
     /// The same, given what may be it.
-    pub(super) fn account_id_from(&self, hint: Option<AccountId>, address: &Address) -> Option<u32> {
+    pub(super) fn account_id_from(
+        &self,
+        hint: Option<AccountId>,
+        address: &Address,
+    ) -> Option<u32> {
         let hinted = hint.and_then(|id| Some((id, self.accounts.get(id.get())?)));
         match hinted {
             Some((id, account)) if account.address == *address => Some(id.get() as u32),

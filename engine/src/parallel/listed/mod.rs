@@ -22,10 +22,7 @@ mod view;
 
 use std::sync::Arc;
 
-use alloy_evm::{
-    EthEvmFactory, Evm, EvmFactory,
-    eth::EthBlockExecutor,
-};
+use alloy_evm::{EthEvmFactory, Evm, EvmFactory, eth::EthBlockExecutor};
 use revm::{context::TxEnv, database::BundleState};
 
 pub use fault::{ListFault, ListedPart};

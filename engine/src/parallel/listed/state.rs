@@ -62,8 +62,7 @@ impl ListedState {
                 *self.session.fall.lock() = Some(Fall::Wrong(Box::new(fault)));
             }
             self.state = at(&self.session.source, self.last_index());
-            self.state.bal_state.bal_index =
-                BlockAccessIndex::new(u64::from(self.last_index()));
+            self.state.bal_state.bal_index = BlockAccessIndex::new(u64::from(self.last_index()));
             self.calls = 0;
         }
         self.index = index;
