@@ -154,7 +154,7 @@ fn is_expressible(source: &Source, index: u32, address: &Address, account: &Acco
     let deleted = account.is_selfdestructed() || (account.is_empty() && !account.is_created());
     let exists_empty = !deleted && account.is_empty();
     let was_empty = !account.is_loaded_as_not_existing() && account.original_info().is_empty();
-    if exists_empty || (deleted && was_empty) {
+    if exists_empty || (deleted && was_empty && source.empty_is_something) {
         return false;
     }
     if !account.is_selfdestructed() && !account.is_created() {

@@ -129,6 +129,14 @@ impl AccessList {
         header.block_access_list_hash.is_none_or(|hash| hash == self.hash())
     }
 
+    /// What the block will touch: every account with its slots. A prestate that takes long to read
+    /// can load all of it ahead of execution and beside it, in whatever order suits its storage.
+    pub fn touched(&self) -> impl Iterator<Item = (Address, impl Iterator<Item = U256> + '_)> + '_ {
+        self.accounts.iter().map(|account| {
+            (account.address, self.slots[account.slots.range()].iter().map(|slot| slot.key))
+        })
+    }
+
     pub(super) fn accounts(&self) -> &[ListedAccount] {
         &self.accounts
     }

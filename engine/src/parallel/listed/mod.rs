@@ -23,7 +23,7 @@ mod view;
 use std::sync::Arc;
 
 use alloy_evm::{EthEvmFactory, Evm, EvmFactory, eth::EthBlockExecutor};
-use revm::{context::TxEnv, database::BundleState};
+use revm::{context::TxEnv, database::BundleState, primitives::hardfork::SpecId};
 
 pub use fault::{ListFault, ListedPart};
 pub use list::AccessList;
@@ -67,9 +67,12 @@ pub(crate) fn attempt(
         return (Attempt::Impossible, 0);
     }
     let header = block.header();
-    let source = Source { list: Arc::clone(list), prestate };
-    let threads = pool.map_or(1, |pool| pool.len() + 1);
     let env = chain.evm_env(header);
+    let spec = env.cfg_env.spec;
+    let empty_is_something =
+        !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) || spec.is_enabled_in(SpecId::PRAGUE);
+    let source = Source { list: Arc::clone(list), prestate, empty_is_something };
+    let threads = pool.map_or(1, |pool| pool.len() + 1);
     let txs = block.shared_tx_envs();
     let session = Session::new(source.clone(), env.clone(), txs, header.gas_used, threads);
     let session = Arc::new(session);

@@ -1,13 +1,12 @@
 //! What there is to do in a block, in the order in which threads take it.
 
 use std::{
+    cmp::Reverse,
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use revm::context::TxEnv;
-
-use super::super::early::early_starts;
 
 /// Something for one thread to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(super) enum Ticket {
 /// The tickets of one block. Nothing waits for anything, so threads just take the next one.
 #[derive(Debug)]
 pub(super) struct Tickets {
-    /// Transactions, those that take long early enough.
+    /// Transactions, those first that may take long.
     pub(super) order: Box<[u32]>,
     /// Where each group of transactions that are taken together begins.
     groups: Box<[u32]>,
@@ -82,21 +81,19 @@ impl Tickets {
     }
 }
 
-/// Block order, but for long transactions that would otherwise start too late.
+/// A transaction may take long if its limit is this share of the gas that each thread has to do.
+const LONG: u64 = 32;
+
+/// Longest first, as far as gas limits tell, so that no thread is left with a long one when the
+/// others are done. Short ones keep the block's order, so that they can be committed as they come.
 fn in_order(txs: &[TxEnv], gas: u64, threads: usize) -> Vec<u32> {
-    let starts = early_starts(txs.iter().map(|tx| tx.gas_limit), gas, threads);
-    let mut is_early = vec![false; txs.len()];
-    starts.iter().for_each(|start| is_early[start.index] = true);
-    let mut starts = starts.into_iter().peekable();
-    let mut order = Vec::with_capacity(txs.len());
-    for index in 0..txs.len() {
-        while let Some(start) = starts.next_if(|start| start.before <= index) {
-            order.push(start.index as u32);
-        }
-        if !is_early[index] {
-            order.push(index as u32);
-        }
-    }
+    let may_be_long = |index: &u32| {
+        let limit = txs[*index as usize].gas_limit;
+        threads > 1 && limit.saturating_mul(threads as u64 * LONG) >= gas
+    };
+    let (mut order, short): (Vec<u32>, Vec<u32>) = (0..txs.len() as u32).partition(may_be_long);
+    order.sort_by_key(|index| Reverse(txs[*index as usize].gas_limit));
+    order.extend(short);
     order
 }
 

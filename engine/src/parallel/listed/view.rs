@@ -20,6 +20,9 @@ use super::{
 pub(super) struct Source {
     pub(super) list: Arc<AccessList>,
     pub(super) prestate: Arc<dyn SharedPrestate>,
+    /// Whether the EVM tells an account that is empty from one that does not exist: before EIP-161
+    /// in all it does, and again when EIP-7702 refunds for an authority that exists.
+    pub(super) empty_is_something: bool,
 }
 
 impl Source {
