@@ -10,45 +10,47 @@ use alloy_primitives::Address;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use crate::parallel::Hot;
+
 /// Blocks for which a target is believed to be hot without being seen so again.
 const BELIEVED_FOR: u32 = 16;
 /// More targets than this are not remembered.
 const MOST: usize = 4_096;
 
 /// Targets that were hot in recent blocks, each with the number of blocks that it is still believed
-/// for.
+/// for, and the name of its group.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<HashMap<Address, u32, RandomState>>);
+pub(crate) struct History(Mutex<HashMap<Address, (u32, Address), RandomState>>);
 
 impl History {
-    /// The targets among these that are believed to be hot, and how many calls the one has that is
+    /// The targets among these that are believed to be hot, and how many calls the group has that is
     /// called most. Each belief wears off a little by being asked for.
-    pub(crate) fn hot_among(
-        &self,
-        targets: impl Iterator<Item = Address>,
-    ) -> (Vec<Address>, usize) {
+    pub(crate) fn hot_among(&self, targets: impl Iterator<Item = Address>) -> (Vec<Hot>, usize) {
         let mut believed = self.0.lock();
         if believed.is_empty() {
             return (Vec::new(), 0);
         }
-        let mut hot: HashMap<Address, usize, RandomState> = HashMap::default();
-        for target in targets.filter(|target| believed.contains_key(target)) {
-            *hot.entry(target).or_default() += 1;
+        let mut hot: HashMap<Address, Address, RandomState> = HashMap::default();
+        let mut calls: HashMap<Address, usize, RandomState> = HashMap::default();
+        for target in targets {
+            let Some((_, group)) = believed.get(&target) else { continue };
+            hot.insert(target, *group);
+            *calls.entry(*group).or_default() += 1;
         }
-        believed.retain(|target, blocks| {
+        believed.retain(|target, (blocks, _)| {
             *blocks -= u32::from(hot.contains_key(target));
             *blocks > 0
         });
-        let calls = hot.values().copied().max().unwrap_or_default();
-        (hot.into_keys().collect(), calls)
+        let calls = calls.into_values().max().unwrap_or_default();
+        (hot.into_iter().collect(), calls)
     }
 
     /// Remembers what has been hot in a block.
-    pub(crate) fn remember(&self, hot: &[Address]) {
+    pub(crate) fn remember(&self, hot: &[Hot]) {
         let mut believed = self.0.lock();
-        for target in hot {
+        for (target, group) in hot {
             if believed.len() < MOST || believed.contains_key(target) {
-                believed.insert(*target, BELIEVED_FOR);
+                believed.insert(*target, (BELIEVED_FOR, *group));
             }
         }
     }
@@ -62,9 +64,9 @@ mod tests {
     fn beliefs_wear_off() {
         let (hot, cold) = (Address::with_last_byte(1), Address::with_last_byte(2));
         let history = History::default();
-        history.remember(&[hot]);
+        history.remember(&[(hot, hot)]);
         for _ in 0..BELIEVED_FOR {
-            assert_eq!(history.hot_among([hot, cold, hot].into_iter()), (vec![hot], 2));
+            assert_eq!(history.hot_among([hot, cold, hot].into_iter()), (vec![(hot, hot)], 2));
         }
         assert_eq!(history.hot_among([hot].into_iter()), (vec![], 0));
     }
@@ -73,10 +75,19 @@ mod tests {
     fn what_is_not_called_stays_believed() {
         let (hot, cold) = (Address::with_last_byte(1), Address::with_last_byte(2));
         let history = History::default();
-        history.remember(&[hot]);
+        history.remember(&[(hot, hot)]);
         for _ in 0..100 {
             assert_eq!(history.hot_among([cold].into_iter()), (vec![], 0));
         }
-        assert_eq!(history.hot_among([hot].into_iter()), (vec![hot], 1));
+        assert_eq!(history.hot_among([hot].into_iter()), (vec![(hot, hot)], 1));
+    }
+
+    #[test]
+    fn calls_of_a_group_are_counted_together() {
+        let [one, other, alone] = [1, 2, 3].map(Address::with_last_byte);
+        let history = History::default();
+        history.remember(&[(one, one), (other, one), (alone, alone)]);
+        let calls = [one, other, alone, other, one, alone];
+        assert_eq!(history.hot_among(calls.into_iter()).1, 4);
     }
 }

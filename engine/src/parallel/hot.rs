@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use alloy_primitives::Address;
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+/// A target whose transactions mostly rest on one another, and the name of its group: targets of one
+/// group rest on each other as well, as contracts do that trade in the same pools.
+pub(crate) type Hot = (Address, Address);
 
 /// Targets whose transactions mostly rest on one another: running two at once is wasted work.
 ///
@@ -14,7 +18,8 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Default)]
 pub(super) struct HotTargets {
     any: AtomicBool,
-    targets: RwLock<HashSet<Address, RandomState>>,
+    /// Target to group.
+    targets: RwLock<HashMap<Address, Address, RandomState>>,
 }
 
 /// The committer's count of what became of a target's transactions.
@@ -38,26 +43,52 @@ impl Tally {
 }
 
 impl HotTargets {
-    pub(super) fn contains(&self, target: &Address) -> bool {
+    /// The first of these targets, if the given one is hot, that belongs to the same group; a
+    /// predicate says which of them count.
+    pub(super) fn find_kin<T>(
+        &self,
+        target: &Address,
+        mut others: impl Iterator<Item = (T, Address)>,
+        counts: impl Fn(&T) -> bool,
+    ) -> Option<T> {
         // Relaxed: missing a target that has just been added costs one run too many.
-        self.any.load(Ordering::Relaxed) && self.targets.read().contains(target)
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let targets = self.targets.read();
+        let group = *targets.get(target)?;
+        let is_kin = |other: Address| other == *target || targets.get(&other) == Some(&group);
+        others.find(|(at, other)| is_kin(*other) && counts(at)).map(|(at, _)| at)
     }
 
     /// Targets that are known before the block begins.
-    pub(super) fn known(targets: Vec<Address>) -> Self {
+    pub(super) fn known(targets: Vec<Hot>) -> Self {
         let any = AtomicBool::new(!targets.is_empty());
         Self { any, targets: RwLock::new(targets.into_iter().collect()) }
     }
 
-    pub(super) fn all(&self) -> Vec<Address> {
-        self.targets.read().iter().copied().collect()
+    pub(super) fn all(&self) -> Vec<Hot> {
+        self.targets.read().iter().map(|(target, group)| (*target, *group)).collect()
     }
 
-    /// Whether the target is new among them.
+    /// Whether the target is new among them. It begins as a group of its own.
     fn insert(&self, target: Address) -> bool {
-        let new = self.targets.write().insert(target);
+        let mut targets = self.targets.write();
+        let new = !targets.contains_key(&target);
+        targets.entry(target).or_insert(target);
         self.any.store(true, Ordering::Relaxed);
         new
+    }
+
+    /// Makes one group of two targets' groups, if both are hot.
+    fn unite(&self, one: &Address, other: &Address) {
+        let mut targets = self.targets.write();
+        let (Some(kept), Some(given_up)) = (targets.get(one), targets.get(other)) else { return };
+        let (kept, given_up) = (*kept, *given_up);
+        #[expect(clippy::iter_over_hash_type, reason = "all of a group get the same name")]
+        for group in targets.values_mut().filter(|group| **group == given_up) {
+            *group = kept;
+        }
     }
 }
 
@@ -78,12 +109,51 @@ impl Record {
         }
     }
 
-    /// Counts an abort. Returns whether the target has just become hot.
-    pub(super) fn aborted(&mut self, target: Option<Address>, hot: &HotTargets) -> bool {
+    /// Counts an abort for what a transaction that called `culprit` wrote, if that is known. Returns
+    /// whether the target has just become hot.
+    pub(super) fn aborted(
+        &mut self,
+        target: Option<Address>,
+        culprit: Option<Address>,
+        hot: &HotTargets,
+    ) -> bool {
         self.all.aborted += 1;
         let Some(target) = target else { return false };
         let tally = self.by_target.entry(target).or_default();
         tally.aborted += 1;
-        tally.is_hot() && hot.insert(target)
+        let newly_hot = tally.is_hot() && hot.insert(target);
+        if let Some(culprit) = culprit.filter(|culprit| *culprit != target) {
+            hot.unite(&target, &culprit);
+        }
+        newly_hot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u8) -> Address {
+        Address::with_last_byte(number)
+    }
+
+    #[test]
+    fn targets_that_abort_for_each_other_become_one_group() {
+        let (hot, mut record) = (HotTargets::default(), Record::default());
+        let kin = |of: u8| {
+            let others = [1, 2, 3, 4].map(|number| (number, address(number)));
+            hot.find_kin(&address(of), others.into_iter(), |other| *other != of)
+        };
+        for target in [1, 2, 3] {
+            assert!(!record.aborted(Some(address(target)), Some(address(4)), &hot));
+            assert!(record.aborted(Some(address(target)), None, &hot));
+            assert_eq!(kin(target), None);
+        }
+        record.aborted(Some(address(1)), Some(address(3)), &hot);
+        assert_eq!([kin(1), kin(2), kin(3), kin(4)], [Some(3), None, Some(1), None]);
+        record.aborted(Some(address(2)), Some(address(3)), &hot);
+        assert_eq!([kin(1), kin(2), kin(3), kin(4)], [Some(2), Some(1), Some(1), None]);
+        let groups: Vec<Address> = hot.all().into_iter().map(|(_, group)| group).collect();
+        assert!(groups.iter().all(|group| *group == groups[0]));
     }
 }

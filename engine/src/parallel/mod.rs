@@ -6,6 +6,7 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod blooms;
 mod bundle;
 mod committed;
 mod committer;
@@ -18,6 +19,7 @@ mod mv_memory;
 mod observe;
 mod observed;
 mod parts;
+mod payment;
 mod pool;
 mod read_set;
 mod receipts;
@@ -30,13 +32,16 @@ pub use evm::{PleachEvm, PleachEvmFactory};
 pub use listed::{AccessList, ListFault, ListedPart};
 pub use observe::SpeculativeEvmFactory;
 pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
+pub use payment::{Party, Payment};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
 pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
+pub(crate) use hot::Hot;
 pub(crate) use listed::{Attempt, attempt};
+pub(crate) use payment::may_be_payment;
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;

@@ -17,7 +17,7 @@ use revm::{database::BundleState, state::Account};
 
 use super::{
     super::{
-        bundle::{Draft, Part, Step, Steps, finish, follow_steps, put_together},
+        bundle::{Draft, Part, Step, Steps, Whole, finish, follow_steps},
         location::Writer,
         parts::{AccountOverlay, Parts},
         view::{Readable, ViewError},
@@ -30,10 +30,10 @@ use super::{
 /// The making of one block's bundle, beside its execution.
 #[derive(Debug)]
 pub(super) struct Bundling {
-    parts: Mutex<Vec<Part>>,
+    whole: Mutex<Whole>,
+    /// Parts that are not in it yet.
     missing: AtomicUsize,
     failed: AtomicBool,
-    made: Mutex<Option<BundleState>>,
 }
 
 /// Accounts in one part.
@@ -41,30 +41,20 @@ const ACCOUNTS: usize = 48;
 
 impl Bundling {
     pub(super) fn new(list: &AccessList) -> Self {
-        let missing = Self::parts(list);
-        let made = (missing == 0).then(|| put_together(Vec::new()));
-        Self {
-            parts: Mutex::default(),
-            missing: AtomicUsize::new(missing),
-            failed: AtomicBool::new(false),
-            made: Mutex::new(made),
-        }
+        let missing = AtomicUsize::new(Self::parts(list));
+        Self { whole: Mutex::default(), missing, failed: AtomicBool::new(false) }
     }
 
     pub(super) fn parts(list: &AccessList) -> usize {
         list.accounts().len().div_ceil(ACCOUNTS)
     }
 
-    /// Makes one part; the thread that makes the last one puts them together.
+    /// Makes one part and puts it in its place.
     pub(super) fn make(&self, source: &Source, part: usize) -> Result<(), ViewError> {
         let part = make_part(source, part)?;
-        self.parts.lock().push(part);
-        // Acquire and release: who comes last has all parts behind it, which the lock sees to
-        // besides.
-        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let parts = std::mem::take(&mut *self.parts.lock());
-            *self.made.lock() = Some(put_together(parts));
-        }
+        self.whole.lock().add(part);
+        // Release: pairs with the acquire in `take`, which then finds the part under the lock.
+        self.missing.fetch_sub(1, Ordering::Release);
         Ok(())
     }
 
@@ -74,12 +64,12 @@ impl Bundling {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the bundle; `None` if a part of it could not be made.
+    /// Waits for the bundle, which is there once; `None` if a part of it could not be made.
     pub(super) fn take(&self) -> Option<BundleState> {
         let mut rounds = 0;
         while !self.failed.load(Ordering::Relaxed) {
-            if let Some(bundle) = self.made.lock().take() {
-                return Some(bundle);
+            if self.missing.load(Ordering::Acquire) == 0 {
+                return Some(std::mem::take(&mut *self.whole.lock()).into_bundle());
             }
             pause(&mut rounds);
         }

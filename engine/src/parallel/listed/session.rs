@@ -11,7 +11,7 @@ use std::{
 };
 
 use alloy_evm::{EthEvm, EthEvmFactory, Evm, EvmEnv, EvmFactory, precompiles::PrecompilesMap};
-use alloy_primitives::{Address, Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom};
 use parking_lot::{Condvar, Mutex};
 use revm::{
     context::{
@@ -23,7 +23,7 @@ use revm::{
 };
 
 use super::{
-    super::{pool::Work, session::SPIN_ROUNDS},
+    super::{blooms::logs_bloom, pool::Work, session::SPIN_ROUNDS},
     bundle::Bundling,
     check::{Fall, Seen, check},
     tickets::{Ticket, Tickets},
