@@ -12,14 +12,14 @@ use alloy_evm::{
 use revm::context::TxEnv;
 
 use crate::{
-    BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
-    controller::{Decision, decide},
+    AccessList, BlockOutput, ChainSpec, ExecuteError, ListFault, Prestate, RecoveredBlock,
+    controller::{Decision, decide, decide_listed},
     durations::Durations,
     executor::ParallelBlockExecutorFactory,
     history::History,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot, PleachEvm,
-        PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
+        Announced, Attempt, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot,
+        PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer, Validation, attempt,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
     trace::Traced,
@@ -65,6 +65,17 @@ pub struct Metrics {
     pub reexecuted_gas: u64,
     /// How the block was executed, and why.
     pub decision: Decision,
+}
+
+/// What execution with an access list gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The block's output; right whatever the list is.
+    pub output: BlockOutput,
+    /// What it cost. Where the list was of no use, what was done with it counts as aborted.
+    pub metrics: Metrics,
+    /// The first thing found wrong with the list; `None` if it is exactly the block's.
+    pub fault: Option<ListFault>,
 }
 
 /// Executes blocks in parallel. Owns its worker threads, which sleep between blocks.
@@ -129,6 +140,69 @@ impl Engine {
             self.choose(chain, block, prestate, options, Some(Arc::clone(&tracer)))?;
         let trace = metrics.decision.runs_ahead().then(|| tracer.finish());
         Ok(Traced { output, metrics, trace })
+    }
+
+    /// Executes a block with the help of its access list (EIP-7928), or of what somebody says is
+    /// one. Every entry is compared with what the block does; the output equals
+    /// [`execute_serial`](crate::execute_serial)'s whether the list is right or wrong.
+    ///
+    /// On a fork whose headers name lists, a block with a wrong one is invalid: see
+    /// [`Listed::fault`], and [`AccessList::is_of`] for the header.
+    ///
+    /// # Errors
+    /// The same [`ExecuteError`] that serial execution gives.
+    pub fn execute_listed<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        list: &Arc<AccessList>,
+        options: ExecuteOptions,
+    ) -> Result<Listed, ExecuteError> {
+        let decision = match options.force_parallel {
+            true => Decision::Forced,
+            false => decide_listed(block, self.threads()),
+        };
+        let pool = decision.runs_ahead().then_some(&*self.pool);
+        let (attempt, executions) = attempt(pool, chain, block, prestate.clone(), list);
+        let fault = match attempt {
+            Attempt::Done(output, None) => {
+                let access_list = options.access_list.then(|| list.entries().clone());
+                let output = BlockOutput { access_list, ..*output };
+                let metrics = Metrics { executions, decision, ..Metrics::default() };
+                return Ok(Listed { output, metrics, fault: None });
+            }
+            Attempt::Done(output, Some(fault)) if !options.access_list => {
+                let metrics = Metrics { executions, decision, ..Metrics::default() };
+                return Ok(Listed { output: *output, metrics, fault: Some(fault) });
+            }
+            Attempt::Done(_, fault) => fault,
+            Attempt::Wrong(fault) => Some(*fault),
+            Attempt::Impossible => None,
+        };
+        self.without_list(chain, block, prestate, list, options, (fault, executions))
+    }
+
+    /// Executes a block whose list was of no use, and says what is wrong with the list if that is
+    /// not known yet.
+    fn without_list<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        list: &AccessList,
+        options: ExecuteOptions,
+        (fault, lost): (Option<ListFault>, u64),
+    ) -> Result<Listed, ExecuteError> {
+        let access_list = options.access_list || fault.is_none();
+        let asked = ExecuteOptions { access_list, ..options };
+        let (mut output, mut metrics) = self.choose(chain, block, prestate, asked, None)?;
+        metrics.executions += lost;
+        metrics.aborts += lost;
+        let made = output.access_list.as_ref();
+        let fault = fault.or_else(|| ListFault::between(list.entries(), made?));
+        output.access_list = output.access_list.filter(|_| options.access_list);
+        Ok(Listed { output, metrics, fault })
     }
 
     fn choose<P: Prestate>(

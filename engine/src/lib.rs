@@ -66,15 +66,16 @@ pub mod validate;
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
-pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
+pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};
 pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
-    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
+    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, Party,
+    Payment, PleachEvm, PleachEvmFactory, SharedPrestate, SpeculativeEvmFactory, Validation, View,
+    ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

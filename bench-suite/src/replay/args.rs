@@ -33,6 +33,10 @@ pub struct ReplayArgs {
     /// Speculate even where the engine would choose serial execution.
     #[arg(long)]
     pub force_parallel: bool,
+    /// Execute with the blocks' access lists (EIP-7928): each made beforehand by one serial run, or
+    /// the one in FILE, as RLP, hex or JSON.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub bal: Option<Option<PathBuf>>,
     /// Time blocks with a witness also as a whole: from signed transactions to the state root.
     #[arg(long)]
     pub whole: bool,
@@ -84,6 +88,7 @@ impl Default for ReplayArgs {
             mode: Mode::Both,
             repeat: DEFAULT_REPEAT,
             force_parallel: false,
+            bal: None,
             whole: false,
             seed: DEFAULT_SEED,
             profile: None,
@@ -100,10 +105,19 @@ impl ReplayArgs {
 
     /// What is wrong with options that are each right alone, if anything is.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        let contradicts = self.profile.is_some() && !self.mode.parallel();
-        contradicts.then_some(
-            "--profile shows parallel execution, which --mode serial leaves out: drop one of them",
-        )
+        if self.profile.is_some() && !self.mode.parallel() {
+            return Some(
+                "--profile shows parallel execution, which --mode serial leaves out: drop one of \
+                 them",
+            );
+        }
+        if self.profile.is_some() && self.bal.is_some() {
+            return Some("--profile shows execution without a list: drop it or --bal");
+        }
+        if self.bal.is_some() && !self.mode.parallel() {
+            return Some("lists are for parallel execution, which --mode serial leaves out");
+        }
+        None
     }
 }
 

@@ -6,6 +6,7 @@ use alloy_consensus::{
     Block, Header, TxEnvelope,
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
+use alloy_eips::eip7928::compute_block_access_list_hash;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use pleach_engine::{BlockOutput, ChainSpec};
@@ -109,8 +110,15 @@ impl Checks {
         self.compare("logs_bloom", header.logs_bloom, output.logs_bloom());
         let requests = header.requests_hash.map(|_| output.requests.requests_hash());
         self.compare_optional("requests_hash", header.requests_hash, requests);
-        if header.block_access_list_hash.is_some() {
-            self.skip("access_list_hash", "this version compares no access lists with the header");
+        const LIST: &str = "access_list_hash";
+        match (header.block_access_list_hash, &output.access_list) {
+            (Some(hash), Some(list)) => {
+                self.compare(LIST, hash, compute_block_access_list_hash(list))
+            }
+            (Some(_), None) if !self.checked.contains(&LIST) => {
+                self.skip(LIST, "no list was made: --bal makes one");
+            }
+            _ => {}
         }
     }
 

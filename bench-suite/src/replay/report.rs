@@ -67,6 +67,10 @@ pub struct BlockReport {
     pub error: Option<String>,
     /// Milliseconds taken to recover senders and authorities, once.
     pub recover_ms: Option<f64>,
+    /// Milliseconds taken to decode the access list and make it ready, once.
+    pub list_ms: Option<f64>,
+    /// Bytes of the access list's RLP.
+    pub list_bytes: Option<usize>,
     /// Median milliseconds of serial execution.
     pub serial_ms: Option<f64>,
     /// Median milliseconds of parallel execution.
@@ -100,6 +104,8 @@ pub struct BlockReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Measured {
     pub(super) recover_ms: Option<f64>,
+    pub(super) list_ms: Option<f64>,
+    pub(super) list_bytes: Option<usize>,
     pub(super) serial_ms: Option<f64>,
     pub(super) parallel_ms: Option<f64>,
     pub(super) root_ms: Option<f64>,
@@ -132,6 +138,8 @@ impl BlockReport {
             mismatches: Vec::new(),
             error: Some(error),
             recover_ms: None,
+            list_ms: None,
+            list_bytes: None,
             serial_ms: None,
             parallel_ms: None,
             root_ms: None,
@@ -185,6 +193,8 @@ impl BlockReport {
     /// Adds the measurements, and the speed-up if both kinds were timed.
     pub(super) fn measured(mut self, measured: Measured) -> Self {
         self.recover_ms = measured.recover_ms;
+        self.list_ms = measured.list_ms;
+        self.list_bytes = measured.list_bytes;
         self.serial_ms = measured.serial_ms;
         self.parallel_ms = measured.parallel_ms;
         self.root_ms = measured.root_ms;

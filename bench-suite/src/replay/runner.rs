@@ -5,8 +5,8 @@ use std::{io, sync::Arc};
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_hardforks::EthereumHardforks;
 use pleach_engine::{
-    BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
-    Metrics, RecoveredBlock, execute_serial,
+    AccessList, BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError,
+    ExecuteOptions, ListFault, Listed, Metrics, RecoveredBlock, execute_serial,
 };
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
@@ -17,6 +17,7 @@ use pleach_state::{
 use super::{
     args::{Mode, ReplayArgs},
     check::Checks,
+    list::{ListError, Lists, check_fault},
     report::{BlockReport, Measured},
     roots::RootCheck,
     scaling,
@@ -38,6 +39,7 @@ pub(super) struct Runner {
     options: ExecuteOptions,
     mode: Mode,
     whole: bool,
+    lists: Option<Lists>,
     repeat: usize,
     profiler: Option<Profiler>,
 }
@@ -49,6 +51,8 @@ struct Subject {
     prestate: Arc<FlatState>,
     /// The witness that the prestate was read from, if it was one.
     roots: Option<RootCheck>,
+    /// The block's access list, if it is to be executed with one.
+    list: Option<Arc<AccessList>>,
     /// What serial execution, untimed, gave; `None` where the mode leaves it out.
     oracle: Option<Result<BlockOutput, ExecuteError>>,
 }
@@ -62,9 +66,14 @@ pub(super) enum Stop {
     Execute(#[from] ExecuteError),
     #[error("the state root could not be computed: {0}")]
     Root(#[from] TrieError),
+    #[error(transparent)]
+    List(#[from] ListError),
     #[error("threads could not be started: {0}")]
     Threads(#[from] io::Error),
 }
+
+/// What parallel execution gave and cost, and what is wrong with the list.
+type Parallel = (Result<BlockOutput, ExecuteError>, Metrics, Option<ListFault>);
 
 /// The times and counts of the timed runs.
 #[derive(Debug, Default)]
@@ -79,7 +88,7 @@ impl Runner {
     ///
     /// # Errors
     /// What the operating system says if it refuses.
-    pub(super) fn new(args: &ReplayArgs) -> io::Result<Self> {
+    pub(super) fn new(args: &ReplayArgs, lists: Option<Lists>) -> io::Result<Self> {
         let threads = args.threads();
         Ok(Self {
             accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
@@ -91,6 +100,7 @@ impl Runner {
             },
             mode: args.mode,
             whole: args.whole,
+            lists,
             repeat: args.repeat,
             profiler: args.profile.as_ref().map(|_| Profiler::new(args.repeat)).transpose()?,
         })
@@ -126,6 +136,10 @@ impl Runner {
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
         measured.recover_ms = Some(milliseconds(time));
         let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
+        if let Some(lists) = &self.lists {
+            let Subject { chain, block, prestate, .. } = &subject;
+            subject.list = Some(lists.prepare(chain, block, prestate, checks, measured)?);
+        }
         let output = self.untimed(&mut subject, checks)?;
         checks.check_output(&subject.chain, subject.block.header(), &output);
         let runs = self.take_turns(&subject, &output, checks)?;
@@ -214,14 +228,20 @@ impl Runner {
             Some(oracle) => Some(oracle),
             None => Some(execute_serial(&chain, &block, &prestate, false)),
         };
-        Ok(Subject { chain, block, prestate, roots, oracle })
+        Ok(Subject { chain, block, prestate, roots, list: None, oracle })
     }
 
     /// One run of each kind that is not timed, for what is loaded on first use and for the output
     /// to check. Both kinds must also agree on refusing the block.
     fn untimed(&self, subject: &mut Subject, checks: &mut Checks) -> Result<BlockOutput, Stop> {
         const NO_TWIN: &str = "--mode leaves out the execution to compare with";
-        let parallel = self.mode.parallel().then(|| self.run_parallel(subject).0);
+        let parallel = self.mode.parallel().then(|| self.run_parallel(subject));
+        let parallel = parallel.map(|(output, _, fault)| {
+            if subject.list.is_some() {
+                check_fault(checks, fault);
+            }
+            output
+        });
         let serial = subject.oracle.take();
         check_roots(subject, [("serial", &serial), ("parallel", &parallel)], checks)?;
         match (serial, parallel) {
@@ -267,7 +287,7 @@ impl Runner {
         runs: &mut Runs,
         checks: &mut Checks,
     ) {
-        let ((output, metrics), time) = timed(|| self.run_parallel(subject));
+        let ((output, metrics, _), time) = timed(|| self.run_parallel(subject));
         runs.parallel_ms.push(milliseconds(time));
         runs.metrics.push(metrics);
         // The first run's output passed or failed its checks; any later one must equal it.
@@ -280,11 +300,19 @@ impl Runner {
         }
     }
 
-    fn run_parallel(&self, subject: &Subject) -> (Result<BlockOutput, ExecuteError>, Metrics) {
-        let Subject { chain, block, prestate, .. } = subject;
-        match self.engine.execute(chain, block, prestate, self.options) {
-            Ok((output, metrics)) => (Ok(output), metrics),
-            Err(error) => (Err(error), Metrics::default()),
+    /// Executes in parallel, with the list if there is one, and says what is wrong with the list.
+    fn run_parallel(&self, subject: &Subject) -> Parallel {
+        let Subject { chain, block, prestate, list, .. } = subject;
+        let listed = match list {
+            Some(list) => self.engine.execute_listed(chain, block, prestate, list, self.options),
+            None => self
+                .engine
+                .execute(chain, block, prestate, self.options)
+                .map(|(output, metrics)| Listed { output, metrics, fault: None }),
+        };
+        match listed {
+            Ok(Listed { output, metrics, fault }) => (Ok(output), metrics, fault),
+            Err(error) => (Err(error), Metrics::default(), None),
         }
     }
 

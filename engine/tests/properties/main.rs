@@ -11,5 +11,6 @@ mod balances;
 mod differential;
 mod field_bugs;
 mod field_bugs_invalid;
+mod listed;
 mod support;
 mod traces;
