@@ -29,6 +29,7 @@ pub use args::{Mode, ReplayArgs};
 pub use check::{Checks, Mismatch, NotChecked};
 pub use report::{BlockReport, Status};
 pub use summary::Summary;
+pub use whole::Stages;
 
 use crate::{
     cli::{EXIT_NOT_OK, EXIT_USAGE},

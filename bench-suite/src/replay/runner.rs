@@ -180,9 +180,8 @@ impl Runner {
         };
         let whole = whole::measure(&block, &crew, self.repeat)?;
         checks.check_state_roots(subject.block.header(), &whole.roots);
-        measured.root_ms = whole.root_ms;
-        measured.whole_ms = whole.parallel_ms;
-        measured.whole_serial_ms = whole.serial_ms;
+        measured.whole = Some(whole.parallel);
+        measured.whole_serial = Some(whole.serial);
         Ok(())
     }
 
