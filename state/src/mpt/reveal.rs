@@ -4,7 +4,7 @@ use alloy_primitives::{B256, Bytes};
 use alloy_trie::Nibbles;
 
 use super::{
-    decode::{RawChild, RawNode},
+    decode::{HashedBranch, RawChild, RawNode},
     error::{NamedNode, TrieError},
     key::{KEY_NIBBLES, joined, path_between},
     node::{Kind, NodeId, Reference},
@@ -119,6 +119,9 @@ impl<V: Value> Part<V> {
         place: Place<'_>,
         cx: Reading<'_>,
     ) -> Result<NodeId, TrieError> {
+        if let (true, Some(branch)) = (place.depth < KEY_NIBBLES, HashedBranch::decode(rlp)) {
+            return Ok(self.arena.add_hidden_children(&branch));
+        }
         let corrupt = |reason: &str| cx.corrupt(place, reason, rlp);
         match RawNode::decode(rlp).map_err(|error| cx.corrupt(place, error, rlp))? {
             RawNode::Leaf(path, value) => {

@@ -11,7 +11,7 @@ use super::{
     error::TrieError,
     reveal::{Reading, Siblings},
     source::NodeSource,
-    trie::{FORK_FROM, PartChanges, Trie},
+    trie::{PartChanges, Trie},
     update::Change,
     value::AccountEdit,
     workers::TrieWorkers,
@@ -155,7 +155,7 @@ impl StateTrie {
         self.unusable = true;
         let cx = Reading { source, owner: None, siblings: self.siblings };
         let changes = changes.accounts();
-        if changes.len() >= FORK_FROM {
+        if self.accounts.is_worth_forking(changes.len(), self.workers.threads()) {
             self.accounts.fork(cx)?;
         }
         let storage_roots = self.update_storages(changes, cx)?;
@@ -236,7 +236,7 @@ impl StateTrie {
         let owner = &change.hashed_address;
         let known = self.storages.remove(owner);
         let mut trie = known.unwrap_or_else(|| Trie::hidden(root));
-        if change.slots.len() >= FORK_FROM {
+        if trie.is_worth_forking(change.slots.len(), self.workers.threads()) {
             trie.fork(Reading { owner: Some(owner), ..cx })?;
         }
         Ok(StorageUpdate { owner, slots: &change.slots, trie, changes: Vec::new() })

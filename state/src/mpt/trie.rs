@@ -22,7 +22,11 @@ use super::{
 };
 
 /// From this many changes at a time on, a trie is forked.
-pub(super) const FORK_FROM: usize = 256;
+const FORK_FROM: usize = 256;
+/// The same where threads share the changes and next to nothing is known that would be copied.
+const FORK_HIDDEN_FROM: usize = 32;
+/// So many known nodes are next to nothing.
+const FEW_NODES: usize = 64;
 
 /// A Merkle Patricia trie over keys of 32 bytes, known in part.
 #[derive(Debug, Clone)]
@@ -84,6 +88,12 @@ impl<V: Value> Trie<V> {
 
     pub(super) const fn is_forked(&self) -> bool {
         self.parts.len() > 1
+    }
+
+    /// Whether so many changes are enough to fork the trie before them.
+    pub(super) fn is_worth_forking(&self, changes: usize, threads: usize) -> bool {
+        let hidden = threads > 1 && self.len() <= FEW_NODES;
+        !self.is_forked() && changes >= if hidden { FORK_HIDDEN_FROM } else { FORK_FROM }
     }
 
     /// Gives each child of the root an arena of its own. Reveals the root.
