@@ -45,6 +45,7 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
 mod block;
@@ -54,6 +55,7 @@ pub mod crypto;
 mod engine;
 mod error;
 mod executor;
+mod follow;
 mod history;
 mod output;
 mod parallel;
@@ -70,6 +72,7 @@ pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
+pub use follow::Follower;
 pub use output::BlockOutput;
 pub use parallel::{
     BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,

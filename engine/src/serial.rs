@@ -25,7 +25,9 @@ use revm::{
     state::Account,
 };
 
-use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock};
+use crate::{
+    BlockOutput, ChainSpec, ExecuteError, Follower, Prestate, RecoveredBlock, follow::Followed,
+};
 
 /// Executes a block on the calling thread, in block order.
 ///
@@ -37,17 +39,38 @@ pub fn execute_serial<P: Prestate>(
     prestate: &Arc<P>,
     access_list: bool,
 ) -> Result<BlockOutput, ExecuteError> {
+    let (db, result) = run_serially(chain, block, commit_state(prestate.clone(), access_list))?;
+    Ok(output(db, result))
+}
+
+/// The same, and a follower hears what commits.
+pub(crate) fn execute_followed<P: Prestate>(
+    chain: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    prestate: &Arc<P>,
+    access_list: bool,
+    follower: Arc<dyn Follower>,
+) -> Result<BlockOutput, ExecuteError> {
+    let inner = commit_state(prestate.clone(), access_list);
+    let (db, result) = run_serially(chain, block, Followed { inner, follower })?;
+    Ok(output(db.inner, result))
+}
+
+fn run_serially<DB: StateDB + BalIndexedDatabase>(
+    chain: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    db: DB,
+) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>), ExecuteError> {
     let factory = EthBlockExecutorFactory::new(
         AlloyReceiptBuilder::default(),
         chain.clone(),
         EthEvmFactory::default(),
     );
-    let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
     let (evm, result) =
         run_block(executor, chain, block, |_| (), |_, index| block.tx_envs()[index].clone())?;
-    Ok(output(evm.into_db(), result))
+    Ok((evm.into_db(), result))
 }
 
 /// The state that committed changes are collected in.

@@ -1,9 +1,8 @@
 //! Whole blocks: from signed transactions to the state root, with the witness in memory.
 //!
 //! The one way recovers senders, executes and computes the root one after another on one thread.
-//! The other uses all threads for each, and reveals the tries' nodes while the block still
-//! executes: the prestate tells a [`RootTask`] what is read, and nothing is written that was not
-//! read before.
+//! The other uses all threads for each, and a [`RootTask`] follows execution: threads that have
+//! nothing to execute reveal the ways to what has been written so far.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -15,7 +14,7 @@ use pleach_engine::{
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
     FlatState, WitnessState,
-    mpt::{Siblings, StateChanges, StateTrie, TrieWorkers},
+    mpt::{RootTask, Siblings, StateChanges, StateTrie, TrieWorkers},
 };
 use serde::Serialize;
 
@@ -146,7 +145,7 @@ fn run_serial(
     Ok(Ran { root, stages, _made: (state, output, Arc::new(block)) })
 }
 
-/// The stages on all threads.
+/// The stages on all threads, the root's nodes revealed by those that have nothing to execute.
 fn run_parallel(
     whole: &WholeBlock<'_>,
     block: Block<TxEnvelope>,
@@ -157,10 +156,14 @@ fn run_parallel(
     let block = RecoveredBlock::recover(block, whole.homestead, crew.accelerator)?;
     let block = Arc::new(block);
     let recover_ms = clock.lap();
-    let (output, _) = crew.engine.execute(whole.chain, &block, whole.prestate, crew.options)?;
+    let task = RootTask::new(state(whole, crew.workers), Arc::clone(whole.witness) as _);
+    let follower = Arc::new(task.clone());
+    let executed =
+        crew.engine.execute_followed(whole.chain, &block, whole.prestate, crew.options, follower);
+    let mut state = task.finish();
+    let (output, _) = executed?;
     let execute_ms = clock.lap();
     let changes = StateChanges::from_bundle(&output.bundle, crew.workers);
-    let mut state = state(whole, crew.workers);
     let root = state.update(&changes, &**whole.witness)?;
     let root_ms = clock.lap();
     let stages = Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };

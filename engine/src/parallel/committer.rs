@@ -1,7 +1,7 @@
 //! The committer: takes results in block order, checks each against the committed state, and runs
 //! itself what cannot stand.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use alloy_evm::Database;
 use alloy_primitives::Address;
@@ -17,7 +17,7 @@ use super::{
     trace::Lane,
     validate::{Validation, correct_balances, validate},
 };
-use crate::{Decision, Metrics};
+use crate::{Decision, Metrics, follow::written};
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
@@ -146,6 +146,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             if let Some(version) = helper.claim(&session) {
                 helper.run(&session, version);
                 idle_rounds = 0;
+            } else if session.shared.idle() {
+                idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
                 std::hint::spin_loop();
@@ -173,7 +175,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
-            let Speculated { reads, bloom, .. } = &mut *speculated;
+            let Speculated { reads, .. } = &mut *speculated;
             if validate(db, &session.shared, Writer::transaction(index), reads, self.validation)
                 && correct_balances(reads, &mut result.state, memory)
             {
@@ -181,7 +183,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     let odd = std::mem::take(&mut result.state);
                     ledger.lock().enter(index, reads, odd);
                 }
-                self.bloom.hand(bloom.take());
+                session.shared.tell(session.shared.written(&speculated.writes));
+                self.bloom.hand(speculated.bloom.take());
                 self.lane.stands(index, memory, &speculated);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
@@ -212,6 +215,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
         self.overtaken.clear();
+        session.shared.tell(written(state));
         // Every write must be published, be it only for validation to see what was written, unless
         // nobody ever runs ahead.
         let kept_in_memory = session.shared.ledger.is_some();
@@ -248,5 +252,7 @@ impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
     fn drop(&mut self) {
         self.lane.stops();
         self.session.scheduler().halt();
+        // Relaxed: helpers are sent away, and nothing that they did is read because of it.
+        self.session.shared.is_over.store(true, Ordering::Relaxed);
     }
 }

@@ -34,6 +34,6 @@ pub use view::{SharedPrestate, View, ViewError};
 pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Work};
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;

@@ -42,7 +42,7 @@ pub use changes::{AccountChange, AccountFields, StateChanges};
 pub use error::{NamedNode, TrieError};
 pub use keccak::{KeccakBatch, KeccakStats, keccak_one_by_one};
 pub use reveal::Siblings;
-pub use root_task::{RootHints, RootTask, TouchedKey};
+pub use root_task::{RootTask, TouchedKey};
 pub use source::{NoNodes, NodePlace, NodeSource, SourceError};
 pub use state_trie::StateTrie;
 pub use workers::TrieWorkers;

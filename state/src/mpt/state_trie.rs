@@ -139,6 +139,16 @@ impl StateTrie {
         storage.get(slot, cx).map(drop)
     }
 
+    /// Makes ready for changes on several threads, if there are several: nodes that are known by
+    /// then do not have to move.
+    ///
+    /// # Errors
+    /// If the root of the account trie is missing or corrupt.
+    pub fn prepare(&mut self, source: &dyn NodeSource) -> Result<(), TrieError> {
+        let cx = Reading { source, owner: None, siblings: self.siblings };
+        if self.workers.threads() > 1 { self.accounts.fork(cx) } else { Ok(()) }
+    }
+
     /// Applies changes and returns the root of the state after them.
     ///
     /// # Errors

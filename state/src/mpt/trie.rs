@@ -23,10 +23,10 @@ use super::{
 
 /// From this many changes at a time on, a trie is forked.
 const FORK_FROM: usize = 256;
-/// The same where threads share the changes and next to nothing is known that would be copied.
+/// The same where threads share the changes and not much is known that would be copied.
 const FORK_HIDDEN_FROM: usize = 32;
-/// So many known nodes are next to nothing.
-const FEW_NODES: usize = 64;
+/// As long as there are no more known nodes for each change, copying them is worth while.
+const NODES_PER_CHANGE: usize = 8;
 
 /// A Merkle Patricia trie over keys of 32 bytes, known in part.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl<V: Value> Trie<V> {
 
     /// Whether so many changes are enough to fork the trie before them.
     pub(super) fn is_worth_forking(&self, changes: usize, threads: usize) -> bool {
-        let hidden = threads > 1 && self.len() <= FEW_NODES;
+        let hidden = threads > 1 && self.len() <= NODES_PER_CHANGE * changes;
         !self.is_forked() && changes >= if hidden { FORK_HIDDEN_FROM } else { FORK_FROM }
     }
 
