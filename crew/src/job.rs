@@ -41,9 +41,18 @@ struct State {
     job: Option<Job>,
     /// Counts jobs, so that a helper enters each once.
     number: u64,
+    /// How often helpers were roused.
+    roused: u64,
     /// Helpers at work on the job.
     inside: usize,
     is_closed: bool,
+}
+
+/// What a helper has noticed.
+#[derive(Debug, Default)]
+struct Seen {
+    number: u64,
+    roused: u64,
 }
 
 /// What to call to take part, its lifetime forgotten.
@@ -94,7 +103,7 @@ impl Desk {
 
     /// A helper's life: enters every job that it sees in time.
     pub(crate) fn serve(&self) {
-        let mut seen = 0;
+        let mut seen = Seen::default();
         while let Some(Job(work)) = self.enter(&mut seen) {
             let inside = Inside(self);
             // SAFETY: `inside` was counted under the lock while the job was on the desk, so that
@@ -103,7 +112,7 @@ impl Desk {
             let work = unsafe { &*work };
             work();
             drop(inside);
-            self.look_out(seen);
+            self.look_out(seen.number);
         }
     }
 
@@ -117,21 +126,34 @@ impl Desk {
         }
     }
 
-    fn enter(&self, seen: &mut u64) -> Option<Job> {
-        let mut state = self.state.lock();
+    /// Waits for a job that this helper has not been in; none when the desk is closed.
+    fn enter(&self, seen: &mut Seen) -> Option<Job> {
         loop {
+            let mut state = self.state.lock();
             if state.is_closed {
                 return None;
             }
             match state.job {
-                Some(job) if state.number > *seen => {
-                    *seen = state.number;
+                Some(job) if state.number > seen.number => {
+                    seen.number = state.number;
                     state.inside += 1;
                     return Some(job);
+                }
+                _ if state.roused > seen.roused => {
+                    seen.roused = state.roused;
+                    let number = state.number;
+                    drop(state);
+                    self.look_out(number);
                 }
                 _ => self.laid_out.wait(&mut state),
             }
         }
+    }
+
+    /// Wakes the helpers, to look out for a job.
+    pub(crate) fn rouse(&self) {
+        self.state.lock().roused += 1;
+        self.laid_out.notify_all();
     }
 
     /// Lets helpers end.

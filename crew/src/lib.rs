@@ -55,6 +55,13 @@ impl Crew {
         self.helpers.len() + 1
     }
 
+    /// Wakes the helpers, for there will soon be work. They look out for it for a while.
+    pub fn rouse(&self) {
+        if !self.helpers.is_empty() {
+            self.desk.rouse();
+        }
+    }
+
     /// Does something with each item, in no particular order, on all threads. Returns when all of
     /// it is done.
     ///

@@ -54,6 +54,8 @@ impl StateChanges {
 
     /// The changes that execution collected. Addresses and slots are hashed by the workers.
     pub fn from_bundle(bundle: &BundleState, workers: &TrieWorkers) -> Self {
+        // An update follows.
+        workers.rouse();
         let changed: Vec<_> = bundle.state.iter().collect();
         let slots: Vec<Vec<_>> = changed.iter().map(|(_, account)| slots(account)).collect();
         let addresses = changed.iter().map(|(address, _)| address.as_slice());

@@ -94,8 +94,9 @@ impl RootTask {
     /// Hands the state back, for the block's update. Keys that nobody has looked at yet are left
     /// to that. Afterwards nobody finds anything to do for this task.
     pub fn finish(self) -> StateTrie {
-        self.0.inbox.lock().clear();
+        let told = std::mem::take(&mut *self.0.inbox.lock());
         let mut desk = self.0.desk.lock();
+        if std::env::var("DBG").is_ok() { eprintln!("left {} {} of seen {}", told.len(), desk.open.len(), desk.seen.len()); }
         desk.open.clear();
         std::mem::replace(&mut desk.state, StateTrie::empty())
     }

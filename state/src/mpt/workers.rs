@@ -20,7 +20,7 @@ use super::{
 /// Pieces of work for each thread, so that a thread that is done early finds more.
 const PIECES_PER_THREAD: usize = 4;
 /// Changes below which another thread is not worth waking.
-const MIN_PIECE: usize = 32;
+const MIN_PIECE: usize = 16;
 /// Keys that are hashed in less time than it takes to call a thread that is awake.
 const MIN_HASHED: usize = 128;
 
@@ -87,6 +87,13 @@ impl TrieWorkers {
     /// Hashes computed so far, by these workers and their clones.
     pub fn keccak_stats(&self) -> KeccakStats {
         self.count.read()
+    }
+
+    /// Wakes the threads, for there will soon be work.
+    pub(super) fn rouse(&self) {
+        if let Some(crew) = &self.crew {
+            crew.rouse();
+        }
     }
 
     pub(super) fn hashing(&self) -> Hashing<'_> {
