@@ -269,7 +269,7 @@ impl Engine {
             true => TxEnv::default(),
             false => block.tx_envs()[index].clone(),
         };
-        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env)?;
+        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env, |_| ())?;
         self.history.remember(&evm.hot_targets());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))

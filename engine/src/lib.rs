@@ -45,6 +45,7 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | `intermediate` | state roots between transactions, for receipts before Byzantium |
 //! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
@@ -57,6 +58,7 @@ mod error;
 mod executor;
 mod follow;
 mod history;
+mod intermediate;
 mod output;
 mod parallel;
 mod prestate;
@@ -73,6 +75,7 @@ pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
 pub use follow::Follower;
+pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{
     BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,

@@ -42,7 +42,9 @@ impl Reading<'_> {
     }
 
     pub(super) fn missing(&self, place: Place<'_>) -> TrieError {
-        TrieError::MissingNode(self.name(place))
+        let mut node = self.name(place);
+        node.towards = Some(*place.key);
+        TrieError::MissingNode(node)
     }
 
     pub(super) fn missing_sibling(&self, place: Place<'_>) -> TrieError {
@@ -56,7 +58,12 @@ impl Reading<'_> {
 
     fn name(&self, place: Place<'_>) -> Box<NamedNode> {
         let digits = place.path().iter().filter_map(|n| char::from_digit(n.into(), 16)).collect();
-        Box::new(NamedNode { owner: self.owner.copied(), path: digits, hash: *place.hash })
+        Box::new(NamedNode {
+            owner: self.owner.copied(),
+            path: digits,
+            hash: *place.hash,
+            towards: None,
+        })
     }
 }
 

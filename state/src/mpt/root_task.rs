@@ -94,9 +94,8 @@ impl RootTask {
     /// Hands the state back, for the block's update. Keys that nobody has looked at yet are left
     /// to that. Afterwards nobody finds anything to do for this task.
     pub fn finish(self) -> StateTrie {
-        let told = std::mem::take(&mut *self.0.inbox.lock());
+        self.0.inbox.lock().clear();
         let mut desk = self.0.desk.lock();
-        if std::env::var("DBG").is_ok() { eprintln!("left {} {} of seen {}", told.len(), desk.open.len(), desk.seen.len()); }
         desk.open.clear();
         std::mem::replace(&mut desk.state, StateTrie::empty())
     }

@@ -56,7 +56,10 @@ struct StorageUpdate<'a> {
 }
 
 /// Storage tries whose changes a thread lists at a time.
-const LISTED_TOGETHER: usize = 64;
+const LISTED_TOGETHER: usize = 256;
+/// A storage trie that is revealed ahead of an update is forked when so many nodes are known: more
+/// than a few slots are written.
+const FORKED_EARLY: usize = 32;
 
 impl StateTrie {
     /// The state under a root, of which nothing is known yet.
@@ -104,6 +107,14 @@ impl StateTrie {
         self.accounts.len() + self.storages.values().map(Trie::len).sum::<usize>()
     }
 
+    pub(super) const fn accounts(&self) -> &Trie<TrieAccount> {
+        &self.accounts
+    }
+
+    pub(super) fn storage(&self, owner: &B256) -> Option<&Trie<U256>> {
+        self.storages.get(owner)
+    }
+
     /// The account under a hashed address; none if the trie proves that there is none.
     ///
     /// # Errors
@@ -136,7 +147,12 @@ impl StateTrie {
         let cx = Reading { source, owner: Some(hashed_address), siblings: self.siblings };
         let storage = self.storages.entry(*hashed_address);
         let storage = storage.or_insert_with(|| Trie::hidden(account.storage_root));
-        storage.get(slot, cx).map(drop)
+        storage.get(slot, cx).map(drop)?;
+        // It is cheapest while little has to move.
+        if self.workers.threads() > 1 && storage.len() >= FORKED_EARLY {
+            storage.fork(cx)?;
+        }
+        Ok(())
     }
 
     /// Makes ready for changes on several threads, if there are several: nodes that are known by

@@ -60,6 +60,17 @@ impl<V: Value> Trie<V> {
         self.root
     }
 
+    /// One part, or sixteen.
+    pub(super) fn parts(&self) -> &[Part<V>] {
+        &self.parts
+    }
+
+    /// Appends the root of a trie in parts, two of which at least hold keys.
+    pub(super) fn encode_top(&self, out: &mut Vec<u8>) {
+        let (head, references) = top_branch(&self.parts);
+        encode_branch(BranchRef { head: &head, children: &[], references: &references }, out);
+    }
+
     /// Nodes that are known.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.arena.len()).sum()
@@ -144,10 +155,7 @@ impl<V: Value> Trie<V> {
             (Some(_), None) if !self.is_forked() => self.parts[0].reference,
             (Some(index), None) => self.lone_reference(index, hashing, cx)?,
             (Some(_), Some(_)) => {
-                let (head, references) = top_branch(&self.parts);
-                let branch =
-                    BranchRef { head: &head, children: &[], references: references.as_slice() };
-                reference_of(hashing, |out| encode_branch(branch, out))
+                reference_of(hashing, |out| self.encode_top(out))
             }
         };
         self.root = match reference.is_inline() {

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Pieces of work for each thread, so that a thread that is done early finds more.
-const PIECES_PER_THREAD: usize = 4;
+const PIECES_PER_THREAD: usize = 8;
 /// Changes below which another thread is not worth waking.
 const MIN_PIECE: usize = 16;
 /// Keys that are hashed in less time than it takes to call a thread that is awake.
