@@ -16,6 +16,7 @@ pub(crate) mod stats;
 mod summary;
 mod table;
 mod whole;
+mod witness_out;
 
 use std::{
     io::{self, Write},

@@ -10,12 +10,13 @@ use super::{
     changes::{AccountChange, StateChanges},
     error::TrieError,
     reveal::{Reading, Siblings},
-    source::NodeSource,
+    source::{NoNodes, NodeSource},
     trie::{PartChanges, Trie},
     update::Change,
     value::AccountEdit,
     workers::TrieWorkers,
 };
+use crate::FlatState;
 
 /// The state under a root, known as far as it was needed, from block to block.
 ///
@@ -76,6 +77,14 @@ impl StateTrie {
     /// A state without accounts.
     pub fn empty() -> Self {
         Self::new(EMPTY_ROOT_HASH)
+    }
+
+    /// A whole state in memory.
+    pub fn of_flat(state: &FlatState, workers: &TrieWorkers) -> Self {
+        let mut tries = Self::empty().with_workers(workers.clone());
+        let changes = StateChanges::of_flat(state, workers);
+        tries.update(&changes, &NoNodes).expect("tries that began empty hide nothing");
+        tries
     }
 
     /// Updates with these threads and this Keccak.

@@ -60,7 +60,7 @@ pub enum WitnessError {
 impl ExecutionWitness {
     /// The witness of block `number`, which read and changed this on the state that `before` is
     /// the tries of. They should know nothing but their root: what they know already will be
-    /// missing.
+    /// missing. Without a source of ancestors there are no headers in the witness.
     ///
     /// # Errors
     /// [`WitnessError`] says what is not at hand.
@@ -70,7 +70,7 @@ impl ExecutionWitness {
         changes: &StateChanges,
         mut before: StateTrie,
         nodes: &dyn NodeSource,
-        ancestors: AncestorSource<'_>,
+        ancestors: Option<AncestorSource<'_>>,
     ) -> Result<MadeWitness, WitnessError> {
         let noting = Noting { nodes, noted: Mutex::default() };
         for (address, slots) in &reads.accounts {
@@ -85,7 +85,7 @@ impl ExecutionWitness {
             state: noting.noted.into_inner().into_values().collect(),
             codes: reads.codes.values().cloned().collect(),
             keys: keys(reads),
-            headers: headers(number, reads.lowest_ancestor, ancestors)?,
+            headers: ancestors.map_or(Ok(Vec::new()), |from| headers(number, reads, from))?,
         };
         Ok(MadeWitness { witness, state_root })
     }
@@ -103,11 +103,11 @@ fn keys(reads: &Reads) -> Vec<Bytes> {
 /// checks a witness computes the hashes. The first block has no ancestors.
 fn headers(
     number: u64,
-    lowest: Option<u64>,
+    reads: &Reads,
     ancestors: AncestorSource<'_>,
 ) -> Result<Vec<Bytes>, WitnessError> {
     let Some(parent) = number.checked_sub(1) else { return Ok(Vec::new()) };
-    let oldest = lowest.map_or(parent, |lowest| lowest.min(parent));
+    let oldest = reads.block_hashes.keys().next().map_or(parent, |lowest| parent.min(*lowest));
     let header = |ancestor| {
         let missing = WitnessError::MissingAncestor { block: number, number: ancestor };
         ancestors(ancestor).ok_or(missing)

@@ -23,8 +23,8 @@ pub struct Reads {
     pub accounts: BTreeMap<Address, BTreeSet<U256>>,
     /// Bytecodes by their Keccak-256 hashes; never the empty code.
     pub codes: BTreeMap<B256, Bytes>,
-    /// The lowest number that `BLOCKHASH` asked for and found, if any.
-    pub lowest_ancestor: Option<u64>,
+    /// The hashes that `BLOCKHASH` found, by number.
+    pub block_hashes: BTreeMap<u64, B256>,
 }
 
 impl<D> ReadLog<D> {
@@ -71,9 +71,7 @@ impl<D: DatabaseRef> DatabaseRef for ReadLog<D> {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, D::Error> {
         let hash = self.inner.block_hash_ref(number)?;
-        let mut reads = self.reads.lock();
-        let lowest = reads.lowest_ancestor.map_or(number, |lowest| lowest.min(number));
-        reads.lowest_ancestor = Some(lowest);
+        self.reads.lock().block_hashes.insert(number, hash);
         Ok(hash)
     }
 }
