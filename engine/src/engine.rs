@@ -249,27 +249,31 @@ impl Engine {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
-        let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
-        let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-        let announce = |evm: &mut PleachEvm<_, _>| {
-            evm.announce(Announced {
-                pool: Arc::clone(&self.pool),
-                txs: block.shared_tx_envs(),
-                before,
-                hot,
-                validation,
-                effort,
-                bloom,
-                tracer,
-                follower,
-            });
+        let mut evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
+        // Where the memory keeps the changes, nobody has to wait for those that come before the
+        // transactions: who misses one reads anew.
+        let at_once = matches!(before, Before::Memory(_));
+        evm.announce(Announced {
+            pool: Arc::clone(&self.pool),
+            txs: block.shared_tx_envs(),
+            before,
+            hot,
+            validation,
+            effort,
+            bloom,
+            tracer,
+            follower,
+        });
+        if at_once {
             evm.speculate();
-        };
+        }
+        let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let tx_env = |evm: &mut PleachEvm<_, _>, index: usize| match evm.take_next_as_announced() {
             true => TxEnv::default(),
             false => block.tx_envs()[index].clone(),
         };
-        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env, |_| ())?;
+        let (mut evm, result) =
+            run_block(executor, chain, block, PleachEvm::speculate, tx_env, |_| ())?;
         self.history.remember(&evm.hot_targets());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))

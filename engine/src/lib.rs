@@ -78,8 +78,8 @@ pub use follow::Follower;
 pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
-    SpeculativeEvmFactory, Validation, View, ViewError,
+    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
+    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

@@ -130,7 +130,11 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let mut idle_rounds = 0;
         self.lane.turns_to(self.next);
         loop {
-            match session.scheduler().at_frontier() {
+            let frontier = session.scheduler().at_frontier();
+            if idle_rounds > 0 && frontier != Frontier::Busy {
+                session.scheduler().set_committer_waits(false);
+            }
+            match frontier {
                 Frontier::Claimed(version) if self.rehearses(version) => {
                     self.run_ahead(version);
                     continue;
@@ -144,11 +148,14 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             }
             let helper = self.helper.get_or_insert_with(|| Runner::new(&session));
             if let Some(version) = helper.claim(&session) {
+                session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
             } else if session.shared.idle() {
-                idle_rounds = 0;
+                // That took no longer than a few rounds do.
+                continue;
             } else if idle_rounds < SPIN_ROUNDS {
+                session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
                 std::hint::spin_loop();
             } else {
@@ -157,8 +164,12 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
     }
 
+    /// Whether to run ahead what could be run in its turn: to put it through validation, or because
+    /// it is a payment, for which running ahead is the shorter way.
     fn rehearses(&self, version: Version) -> bool {
-        self.effort == Effort::Rehearsing && version.incarnation == 0
+        let payment =
+            self.session.shared.ledger.is_some() && self.next_tx().is_some_and(E::may_be_payment);
+        version.incarnation == 0 && (payment || self.effort == Effort::Rehearsing)
     }
 
     fn run_ahead(&mut self, version: Version) {

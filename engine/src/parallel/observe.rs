@@ -23,7 +23,11 @@ use revm::{
     state::EvmState,
 };
 
-use super::{read_set::HUGE_AMOUNT, view::View};
+use super::{
+    payment::{self, Payment},
+    read_set::HUGE_AMOUNT,
+    view::View,
+};
 
 /// An [`EvmFactory`] whose EVMs can run ahead of the committed state.
 ///
@@ -70,6 +74,18 @@ pub trait SpeculativeEvmFactory:
         false
     }
 
+    /// Whether a transaction may turn out to need no interpreter, for [`Self::pay`] to see.
+    fn may_be_payment(_tx: &Self::Tx) -> bool {
+        false
+    }
+
+    /// Carries out a transaction that calls no code, without the EVM's frames and journal, reading
+    /// accounts from the view. The result, and each account's numbers, must be those that the EVM
+    /// gives. `None` leaves the transaction to the EVM, which starts over.
+    fn pay(_tx: &Self::Tx, _evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        None
+    }
+
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
     /// the fee.
     fn after_transaction(tx: &Self::Tx, evm: &mut Self::Speculative);
@@ -109,6 +125,16 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn looks_cheap(tx: &TxEnv) -> bool {
         tx.data.is_empty() || tx.gas_limit <= 30_000
+    }
+
+    fn may_be_payment(tx: &TxEnv) -> bool {
+        payment::may_be_payment(tx)
+    }
+
+    fn pay(tx: &TxEnv, evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        let context = evm.ctx_mut();
+        context.tx = tx.clone();
+        payment::pay(context)
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {

@@ -10,18 +10,20 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmEnv};
-use alloy_primitives::{Address, Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
-use revm::context::result::ResultAndState;
+use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
     hot::HotTargets,
     location::Writer,
     observe::SpeculativeEvmFactory,
+    payment::Payment,
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
@@ -197,9 +199,9 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking
-/// costs.
-pub(super) const SPIN_ROUNDS: u32 = 256;
+/// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
+/// waking it costs.
+pub(super) const SPIN_ROUNDS: u32 = 2_000;
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
@@ -274,6 +276,17 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         self.lane.begins(index);
         let mut speculated = self.blank(session);
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
+        if session.shared.ledger.is_some() && E::may_be_payment(tx) {
+            if let Some(payment) = E::pay(tx, &mut self.evm) {
+                E::after_transaction(tx, &mut self.evm);
+                let _ = self.evm.db_mut().finish(&mut speculated.reads);
+                self.deliver_payment(session, version, speculated, payment);
+                return;
+            }
+            let _ = self.evm.db_mut().finish(&mut speculated.reads);
+            let reads = std::mem::take(&mut speculated.reads);
+            self.evm.db_mut().begin(index, E::sender(tx), reads);
+        }
         let result = self.evm.transact_raw(tx.clone());
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
@@ -305,6 +318,39 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let used = if committed { self.delivered.pop_front() } else { None };
         let blank = self.spare.take().or_else(|| session.take(used?));
         blank.unwrap_or_default()
+    }
+
+    fn deliver_payment(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+        Payment { result, parties }: Payment<E::HaltReason>,
+    ) {
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
+        let (names, writer) = ((&mut self.pen, writes), Writer::transaction(version.index));
+        session.shared.memory.publish_payment(names, writer, &parties, |address, after| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = after;
+            }
+        });
+        speculated.bloom = None;
+        speculated.result = Some(ResultAndState { result, state: EvmState::default() });
+        self.hand_over(session, version, speculated);
+    }
+
+    /// Leaves a result, whose writes are all published, where the committer finds it.
+    fn hand_over(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        speculated: Box<Speculated<E::HaltReason>>,
+    ) {
+        self.lane.ends(Ending::Delivered);
+        session.store(version.index, Some(speculated));
+        session.scheduler().finish(version);
+        self.delivered.push_back(version.index);
     }
 
     fn deliver(
@@ -341,9 +387,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             E::recycle(&mut self.evm, state);
         }
         speculated.result = Some(result);
-        self.lane.ends(Ending::Delivered);
-        session.store(index, Some(speculated));
-        session.scheduler().finish(version);
-        self.delivered.push_back(index);
+        self.hand_over(session, version, speculated);
     }
 }
