@@ -20,7 +20,7 @@ use super::{source::NodeSource, state_trie::StateTrie};
 const PORTION: usize = 8;
 
 /// A key that a block reads or writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TouchedKey {
     /// An account.
     Account(Address),
