@@ -1,8 +1,9 @@
 //! The threads and the Keccak of all tries that the command times.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use alloy_primitives::B256;
+use pleach_crew::Crew;
 use pleach_gpu_accel::CpuPath;
 use pleach_state::mpt::TrieWorkers;
 
@@ -11,7 +12,14 @@ use pleach_state::mpt::TrieWorkers;
 /// # Errors
 /// If the operating system refuses to start the threads.
 pub(crate) fn trie_workers(threads: usize) -> io::Result<TrieWorkers> {
-    let keccak =
-        |messages: &[&[u8]], hashes: &mut [B256]| CpuPath::best().keccak256(messages, hashes);
     Ok(TrieWorkers::new(threads)?.with_keccak(keccak))
+}
+
+/// Workers on threads that others use as well.
+pub(crate) fn trie_workers_sharing(crew: Arc<Crew>) -> TrieWorkers {
+    TrieWorkers::sharing(crew).with_keccak(keccak)
+}
+
+fn keccak(messages: &[&[u8]], hashes: &mut [B256]) {
+    CpuPath::best().keccak256(messages, hashes);
 }

@@ -9,7 +9,9 @@ use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError, RecoveryRequest, recover_one};
+use pleach_gpu_accel::{
+    Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one,
+};
 use revm::{context::TxEnv, context_interface::either::Either};
 
 /// A block whose senders, and EIP-7702 authorities, are known.
@@ -83,6 +85,9 @@ impl RecoveredBlock {
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
         let txs = &block.body.transactions;
+        if txs.len() > RECOVER_INLINE {
+            accelerator.rouse();
+        }
         let messages: Vec<_> = txs.iter().map(signed_message).collect();
         let hashes = accelerator.keccak256(&messages);
         let senders = txs.iter().zip(hashes).map(|(tx, message_hash)| RecoveryRequest {

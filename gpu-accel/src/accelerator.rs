@@ -108,6 +108,11 @@ impl Accelerator {
         self.devices.metrics()
     }
 
+    /// Wakes the threads, for there will soon be a batch.
+    pub fn rouse(&self) {
+        self.crew.rouse();
+    }
+
     /// Recovers one address per request, in order.
     ///
     /// The threads take from the front and the devices from the back; whatever a device fails

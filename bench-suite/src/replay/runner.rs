@@ -9,6 +9,7 @@ use pleach_engine::{
     BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
     IntermediateRootError, Metrics, RecoveredBlock, execute_serial,
 };
+use pleach_crew::Crew;
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
     FlatState,
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     input::{BlockInput, InputState},
     profile::{self, BlockProfile, Profiler},
-    trie_workers::trie_workers,
+    trie_workers::trie_workers_sharing,
 };
 
 /// Replays blocks, one after another, on the same engine.
@@ -109,10 +110,12 @@ impl Runner {
     /// What the operating system says if it refuses.
     pub(super) fn new(args: &ReplayArgs) -> io::Result<Self> {
         let threads = args.threads();
+        // Recovery and tries never work at the same time.
+        let crew = Arc::new(Crew::new(threads - 1)?);
         Ok(Self {
-            accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
+            accelerator: Accelerator::sharing(Arc::clone(&crew)),
             engine: Engine::new(EngineConfig { threads })?,
-            trie_workers: trie_workers(threads).map_err(io::Error::other)?,
+            trie_workers: trie_workers_sharing(crew),
             options: ExecuteOptions {
                 force_parallel: args.force_parallel,
                 ..ExecuteOptions::default()

@@ -1,6 +1,7 @@
 //! The tries of `pleach_state::mpt` against `alloy-trie`'s `HashBuilder`.
 
 mod handed_out;
+mod independent;
 mod known;
 mod model;
 mod properties;

@@ -97,7 +97,7 @@ fn make(
 #[test]
 fn a_witness_is_enough_and_without_any_of_its_nodes_it_is_not() {
     let mut missing = BTreeMap::<String, usize>::new();
-    for seed in seeds().take(60) {
+    for seed in seeds().take(30) {
         let mut rng = Rng(seed);
         let mut known = Known::new(&mut rng);
         let (root, nodes) = known.model.tries();
