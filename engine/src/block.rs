@@ -9,9 +9,7 @@ use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{
-    Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one,
-};
+use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
 use revm::{context::TxEnv, context_interface::either::Either};
 
 /// A block whose senders, and EIP-7702 authorities, are known.

@@ -39,7 +39,8 @@ pub fn execute_serial<P: Prestate>(
     prestate: &Arc<P>,
     access_list: bool,
 ) -> Result<BlockOutput, ExecuteError> {
-    let (db, result) = run_serially(chain, block, commit_state(prestate.clone(), access_list), |_| ())?;
+    let (db, result) =
+        run_serially(chain, block, commit_state(prestate.clone(), access_list), |_| ())?;
     Ok(output(db, result))
 }
 
@@ -72,8 +73,7 @@ pub(crate) fn run_serially<DB: StateDB + BalIndexedDatabase>(
     let executor = factory.create_executor(evm, execution_ctx(block));
     let tx_env = |_: &mut _, index: usize| block.tx_envs()[index].clone();
     let after = |evm: &mut _| after_transaction(Evm::db_mut(evm));
-    let (evm, result) =
-        run_block(executor, chain, block, |_| (), tx_env, after)?;
+    let (evm, result) = run_block(executor, chain, block, |_| (), tx_env, after)?;
     Ok((evm.into_db(), result))
 }
 

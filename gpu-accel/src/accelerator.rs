@@ -151,9 +151,8 @@ impl Accelerator {
             };
             requests.iter().zip(hashes).map(request).collect()
         };
-        let on_cpu = |requests: &[SignedMessage<'_>]| {
-            recovery::recover_batch(&self.crew, &hashed(requests))
-        };
+        let on_cpu =
+            |requests: &[SignedMessage<'_>]| recovery::recover_batch(&self.crew, &hashed(requests));
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);

@@ -16,10 +16,7 @@ pub const KECCAK_INLINE_BLOCKS: usize = 256;
 const CHUNK_MAX: usize = 1024;
 
 /// One hash per message, in order, on all threads or the calling one.
-pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(
-    crew: &Crew,
-    messages: &[M],
-) -> Vec<B256> {
+pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: &Crew, messages: &[M]) -> Vec<B256> {
     let path = CpuPath::best();
     let mut hashes = vec![B256::ZERO; messages.len()];
     if crew.threads() > 1 && exceeds_inline(messages) {

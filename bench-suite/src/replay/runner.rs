@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Bytes};
+use pleach_crew::Crew;
 use pleach_engine::{
     BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError, ExecuteOptions,
     IntermediateRootError, Metrics, RecoveredBlock, execute_serial,
 };
-use pleach_crew::Crew;
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
     FlatState,

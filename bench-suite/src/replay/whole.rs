@@ -141,7 +141,8 @@ fn run_serial(
     let mut state = state(whole, worker);
     let root = state.update(&changes, &**whole.witness)?;
     let root_ms = clock.lap();
-    let stages = Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
+    let stages =
+        Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
     Ok(Ran { root, stages, _made: (state, output, Arc::new(block)) })
 }
 
@@ -166,7 +167,8 @@ fn run_parallel(
     let changes = StateChanges::from_bundle(&output.bundle, crew.workers);
     let root = state.update(&changes, &**whole.witness)?;
     let root_ms = clock.lap();
-    let stages = Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
+    let stages =
+        Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
     Ok(Ran { root, stages, _made: (state, output, block) })
 }
 

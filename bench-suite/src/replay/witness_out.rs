@@ -145,8 +145,7 @@ impl WitnessOut {
         let ancestor = ancestors.is_some().then_some(&ancestor as _);
         let (before, number) = (before.clone(), header.number);
         let root_before = before.root();
-        let made =
-            ExecutionWitness::of_block(number, reads, changes, before, nodes, ancestor)?;
+        let made = ExecutionWitness::of_block(number, reads, changes, before, nodes, ancestor)?;
         if is_whole && made.state_root != header.state_root {
             let (got, header) = (made.state_root, header.state_root);
             return Err(WitnessOutError::NotWhole { got, header });

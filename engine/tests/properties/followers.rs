@@ -9,9 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use pleach_engine::{
-    BlockOutput, Engine, EngineConfig, ExecuteOptions, Follower, execute_serial,
-};
+use pleach_engine::{BlockOutput, Engine, EngineConfig, ExecuteOptions, Follower, execute_serial};
 use pleach_state::mpt::TouchedKey;
 
 use crate::{

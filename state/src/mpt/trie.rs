@@ -154,9 +154,7 @@ impl<V: Value> Trie<V> {
             }
             (Some(_), None) if !self.is_forked() => self.parts[0].reference,
             (Some(index), None) => self.lone_reference(index, hashing, cx)?,
-            (Some(_), Some(_)) => {
-                reference_of(hashing, |out| self.encode_top(out))
-            }
+            (Some(_), Some(_)) => reference_of(hashing, |out| self.encode_top(out)),
         };
         self.root = match reference.is_inline() {
             true => hashing.hash_one(Reference::inline_rlp(reference.bytes())),

@@ -119,7 +119,9 @@ fn encoded(input: &Json) -> Vec<u8> {
             text(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
         }
         Json::String(digits) if digits.starts_with('#') => {
-            text(&U256::from_str_radix(&digits[1..], 10).expect("digits").to_be_bytes_trimmed_vec());
+            text(
+                &U256::from_str_radix(&digits[1..], 10).expect("digits").to_be_bytes_trimmed_vec(),
+            );
         }
         Json::String(characters) => text(characters.as_bytes()),
         other => panic!("neither text, number nor list: {other}"),

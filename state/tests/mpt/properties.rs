@@ -5,9 +5,7 @@
 use std::env;
 
 use alloy_primitives::B256;
-use pleach_state::mpt::{
-    NoNodes, NodeSource, Siblings, StateTrie, TrieError, TrieWorkers,
-};
+use pleach_state::mpt::{NoNodes, NodeSource, Siblings, StateTrie, TrieError, TrieWorkers};
 
 use crate::model::{Filed, Model, Nodes, Rng};
 

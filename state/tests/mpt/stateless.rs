@@ -145,8 +145,7 @@ fn tries_in_memory_give_the_same_witness() {
         let reads = reads(&keys, &known, &mut rng);
         let from_nodes = make((root, &nodes), &reads, &changes).expect("all nodes are there");
         let before = StateTrie::new(root);
-        let from_tries =
-            ExecutionWitness::of_block(NUMBER, &reads, &changes, before, &whole, None);
+        let from_tries = ExecutionWitness::of_block(NUMBER, &reads, &changes, before, &whole, None);
         assert_eq!(from_tries.expect("all is there"), from_nodes, "PLEACH_SEED={seed}");
     }
 }
@@ -156,14 +155,8 @@ fn headers_go_back_to_the_oldest_hash_that_was_asked_for() {
     let header = |number: u64| Some(Bytes::copy_from_slice(&number.to_be_bytes()));
     let made = |reads: &Reads, ancestors: &dyn Fn(u64) -> Option<Bytes>| {
         let (empty, changes) = (StateTrie::empty(), StateChanges::default());
-        let made = ExecutionWitness::of_block(
-            NUMBER,
-            reads,
-            &changes,
-            empty,
-            &NoNodes,
-            Some(ancestors),
-        );
+        let made =
+            ExecutionWitness::of_block(NUMBER, reads, &changes, empty, &NoNodes, Some(ancestors));
         made.map(|made| made.witness.headers)
     };
     let mut reads = Reads::default();
