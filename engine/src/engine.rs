@@ -8,7 +8,6 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
-use alloy_primitives::Address;
 use pleach_state::mpt::TouchedKey;
 
 use revm::context::TxEnv;
@@ -16,11 +15,12 @@ use revm::context::TxEnv;
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Follower, Prestate, RecoveredBlock,
     controller::{Decision, decide},
+    durations::Durations,
     executor::ParallelBlockExecutorFactory,
     follow::Help,
     history::History,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot, PleachEvm,
         PleachEvmFactory, Pool, SpareMemory, Tracer, Validation, Work,
     },
     serial::{
@@ -54,7 +54,7 @@ struct RunAhead {
     access_list: bool,
     effort: Effort,
     /// Targets that earlier blocks found to make transactions collide.
-    hot: Vec<Address>,
+    hot: Vec<Hot>,
     /// Where to write down what happens when, if somebody asked for it.
     tracer: Option<Arc<Tracer>>,
     follower: Option<Arc<dyn Follower>>,
@@ -92,6 +92,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     spare: SpareMemory,
     history: History,
+    durations: Durations,
 }
 
 impl Engine {
@@ -101,7 +102,12 @@ impl Engine {
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
         let pool = Arc::new(Pool::new(config.threads.saturating_sub(1))?);
-        Ok(Self { pool, spare: SpareMemory::default(), history: History::default() })
+        Ok(Self {
+            pool,
+            spare: SpareMemory::default(),
+            history: History::default(),
+            durations: Durations::default(),
+        })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -223,8 +229,12 @@ impl Engine {
             let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
             return Ok((output(db, result), metrics));
         }
-        let follower = ahead.follower.clone();
-        let db = Committed::new(prestate.clone(), block, self.threads(), &self.spare, follower);
+        let db = {
+            let weights = self.durations.weigh(block);
+            let follower = ahead.follower.clone();
+            let (prestate, threads) = (prestate.clone(), self.threads());
+            Committed::new(prestate, block, &weights, threads, &self.spare, follower)
+        };
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
         let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
@@ -274,7 +284,8 @@ impl Engine {
         };
         let (mut evm, result) =
             run_block(executor, chain, block, PleachEvm::speculate, tx_env, |_| ())?;
-        self.history.remember(&evm.hot_targets());
+        self.history.remember(&evm.heat());
+        self.durations.remember(&evm.long_calls());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))
     }

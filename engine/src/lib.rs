@@ -53,6 +53,7 @@ mod block;
 mod chain;
 mod controller;
 pub mod crypto;
+mod durations;
 mod engine;
 mod error;
 mod executor;

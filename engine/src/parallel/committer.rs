@@ -4,20 +4,23 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use alloy_evm::Database;
-use alloy_primitives::Address;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
-    hot::Record,
+    hot::{Heat, Record},
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
     trace::Lane,
-    validate::{Validation, correct_balances, validate},
+    validate::{Validation, correct_balances, stale_writer, validate},
 };
-use crate::{Decision, Metrics, follow::written};
+use crate::{
+    Decision, Metrics,
+    durations::{Call, unexpected},
+    follow::written,
+};
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
@@ -70,6 +73,10 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     pen: Pen,
     names: Vec<EntryId>,
     next: TxIdx,
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    long_calls: Vec<(Call, u32)>,
+    /// Since when the committer itself runs a transaction.
+    clock: Option<Clock>,
     lane: Lane,
 }
 
@@ -80,7 +87,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         effort: Effort,
         bloom: HandedBloom,
     ) -> Self {
-        let record = Record::default();
+        let record = Record::of(&session.hot);
         let (overtaken, pen) = (Vec::new(), Pen::default());
         let lane = Lane::of(&session);
         Self {
@@ -95,6 +102,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             pen,
             names: Vec::new(),
             next: 0,
+            long_calls: Vec::new(),
+            clock: None,
             lane,
         }
     }
@@ -139,10 +148,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     self.run_ahead(version);
                     continue;
                 }
-                Frontier::Claimed(version) => {
-                    self.lane.begins_in_turn(version.index);
-                    return Step::Run;
-                }
+                Frontier::Claimed(version) => return self.run_in_turn(version.index),
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
@@ -181,7 +187,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
-        let target = E::target(&session.txs[index]);
+        let tx = &session.txs[index];
+        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
         let mut speculated = session.take(index);
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
@@ -197,15 +204,19 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 session.shared.tell(session.shared.written(&speculated.writes));
                 self.bloom.hand(speculated.bloom.take());
                 self.lane.stands(index, memory, &speculated);
+                let (explored, nanos) = (speculated.explored, speculated.nanos);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.record.stood(target);
+                self.record.stood(target, explored, &self.session.hot);
+                self.note_duration(index, nanos);
                 return Step::Result(result);
             }
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
-            let newly_hot = self.record.aborted(target, &session.hot);
+            let culprit = stale_writer(&session.shared, Writer::transaction(index), reads);
+            let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
+            let newly_hot = self.record.aborted(target, culprit, &session.hot);
             let chain = |target| newly_hot && session.is_mostly_hot(index, target);
             self.mostly_hot |= target.is_some_and(chain);
             self.lane.falls(index, gas, reads, memory, db, self.validation);
@@ -215,13 +226,35 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
+        self.run_in_turn(index)
+    }
+
+    fn run_in_turn(&mut self, index: TxIdx) -> Step<E::HaltReason> {
         self.lane.begins_in_turn(index);
+        self.clock = Clock::start::<E>(&self.session.txs[index]);
         Step::Run
+    }
+
+    /// Notes how long a transaction took, if that was longer than expected.
+    fn note_duration(&mut self, index: TxIdx, nanos: Option<u32>) {
+        let Some(nanos) = nanos else { return };
+        let tx = &self.session.txs[index];
+        if unexpected(nanos, E::gas_limit(tx)).is_some() {
+            let call = E::target(tx).zip(E::selector(tx));
+            self.long_calls.extend(call.map(|call| (call, nanos)));
+        }
+    }
+
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    pub(super) fn long_calls(&self) -> Vec<(Call, u32)> {
+        self.long_calls.clone()
     }
 
     /// The transaction at the frontier has been run on the committed state and gave this. Takes the
     /// state where the memory keeps the block's changes.
     pub(super) fn ran(&mut self, state: &mut EvmState) {
+        let nanos = self.clock.take().map(Clock::nanos);
+        self.note_duration(self.next, nanos);
         let session = &self.session;
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
@@ -242,9 +275,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.next += 1;
     }
 
-    /// Targets whose transactions have shown to rest on one another.
-    pub(super) fn hot_targets(&self) -> Vec<Address> {
-        self.session.hot.all()
+    /// What has been learnt of targets whose transactions rest on one another.
+    pub(super) fn heat(&self) -> Heat {
+        self.record.heat(&self.session.hot, self.mostly_hot)
     }
 
     /// What the block has cost up to here.

@@ -37,6 +37,8 @@ pub use view::{SharedPrestate, View, ViewError};
 pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
+pub(crate) use hot::{Heat, Hot};
+pub(crate) use payment::may_be_payment;
 pub(crate) use pool::{Pool, Work};
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;

@@ -63,6 +63,12 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// The function that a transaction calls, by the first four bytes of its data, a hint on how
+    /// long it takes.
+    fn selector(_tx: &Self::Tx) -> Option<[u8; 4]> {
+        None
+    }
+
     /// A transaction's gas limit, a hint on how long it takes.
     fn gas_limit(_tx: &Self::Tx) -> u64 {
         0
@@ -117,6 +123,10 @@ impl SpeculativeEvmFactory for EthEvmFactory {
 
     fn target(tx: &TxEnv) -> Option<Address> {
         tx.kind.to().copied()
+    }
+
+    fn selector(tx: &TxEnv) -> Option<[u8; 4]> {
+        tx.data.first_chunk().copied()
     }
 
     fn gas_limit(tx: &TxEnv) -> u64 {

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
@@ -20,7 +21,7 @@ use super::{
     blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
-    hot::HotTargets,
+    hot::{EXPLORED, HotTargets},
     location::Writer,
     observe::SpeculativeEvmFactory,
     payment::Payment,
@@ -47,11 +48,22 @@ pub(super) struct Speculated<H> {
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Bloom>,
+    /// Whether it did not wait for others of its target, although that is held to be hot.
+    pub(super) explored: bool,
+    /// How long it took, in nanoseconds, if that was measured.
+    pub(super) nanos: Option<u32>,
 }
 
 impl<H> Default for Speculated<H> {
     fn default() -> Self {
-        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+        Self {
+            result: None,
+            reads: ReadSet::default(),
+            writes: Vec::new(),
+            bloom: None,
+            explored: false,
+            nanos: None,
+        }
     }
 }
 
@@ -136,16 +148,13 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.workers
     }
 
-    /// The closest lower transaction to the same target that has not executed, if the target's
-    /// transactions have shown to rest on one another.
+    /// The closest lower transaction to the same target, or to one of its group, that has not
+    /// executed, if the target's transactions have shown to rest on one another.
     fn likely_dependency(&self, index: TxIdx) -> Option<TxIdx> {
         let target = E::target(&self.txs[index])?;
-        if !self.hot.contains(&target) {
-            return None;
-        }
         let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
-        let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
-        same.find(|lower| !self.scheduler().has_executed(*lower))
+        let lower = lower.filter_map(|lower| Some((lower, E::target(&self.txs[lower])?)));
+        self.hot.find_kin(&target, lower, |lower| !self.scheduler().has_executed(*lower))
     }
 
     /// Whether most transactions from `index` on call one target whose transactions have shown to
@@ -199,6 +208,23 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
+/// Gas limit from which on a transaction's time is taken.
+const TIMED_FROM: u64 = 100_000;
+
+/// Takes a transaction's time, where that is worth a look at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start<E: SpeculativeEvmFactory>(tx: &E::Tx) -> Option<Self> {
+        (E::gas_limit(tx) >= TIMED_FROM).then(|| Self(Instant::now()))
+    }
+
+    pub(super) fn nanos(self) -> u32 {
+        u32::try_from(self.0.elapsed().as_nanos()).unwrap_or(u32::MAX)
+    }
+}
+
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
 pub(super) const SPIN_ROUNDS: u32 = 2_000;
@@ -217,6 +243,8 @@ pub(super) struct Runner<E: SpeculativeEvmFactory> {
     delivered: VecDeque<TxIdx>,
     spare: Option<Box<Speculated<E::HaltReason>>>,
     reserved: Run,
+    /// Transactions so far that had better wait for others.
+    waits: u32,
     /// Which of the session's counters are this thread's.
     number: usize,
     lane: Lane,
@@ -238,6 +266,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             delivered: VecDeque::new(),
             spare: None,
             reserved: Run::default(),
+            waits: 0,
             number,
             lane: Lane::of(session),
         }
@@ -267,14 +296,19 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
     fn execute(&mut self, session: &Session<E>, version: Version) {
         let index = version.index;
         let tx = &session.txs[index];
-        if let Some(dependency) = session.likely_dependency(index) {
-            session.scheduler().postpone(version, dependency);
-            return;
+        let dependency = session.likely_dependency(index);
+        if let Some(dependency) = dependency {
+            self.waits += 1;
+            if !self.waits.is_multiple_of(EXPLORED) {
+                session.scheduler().postpone(version, dependency);
+                return;
+            }
         }
         let counters = &session.counters[self.number];
         counters.count_execution();
         self.lane.begins(index);
         let mut speculated = self.blank(session);
+        speculated.explored = dependency.is_some();
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         if session.shared.ledger.is_some() && E::may_be_payment(tx) {
             if let Some(payment) = E::pay(tx, &mut self.evm) {
@@ -287,7 +321,9 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             let reads = std::mem::take(&mut speculated.reads);
             self.evm.db_mut().begin(index, E::sender(tx), reads);
         }
+        let clock = Clock::start::<E>(tx);
         let result = self.evm.transact_raw(tx.clone());
+        speculated.nanos = clock.map(Clock::nanos);
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
@@ -335,7 +371,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
                 read.after = after;
             }
         });
-        speculated.bloom = None;
+        (speculated.bloom, speculated.nanos) = (None, None);
         speculated.result = Some(ResultAndState { result, state: EvmState::default() });
         self.hand_over(session, version, speculated);
     }
