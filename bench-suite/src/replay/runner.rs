@@ -24,7 +24,7 @@ use super::{
     roots::RootCheck,
     scaling,
     stats::{median, median_count, milliseconds, timed},
-    whole::{self, Crew, WholeBlock},
+    whole::{self, Means, WholeBlock},
     witness_out::{self, AnyState, Source, WitnessOut, WitnessOutError, read_serially},
 };
 use crate::{
@@ -208,13 +208,13 @@ impl Runner {
         let Subject { chain, prestate, .. } = subject;
         let witness = roots.witness();
         let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
-        let crew = Crew {
+        let means = Means {
             engine: &self.engine,
             accelerator: &self.accelerator,
             workers: &self.trie_workers,
             options: self.options,
         };
-        let whole = whole::measure(&block, &crew, self.repeat)?;
+        let whole = whole::measure(&block, &means, self.repeat)?;
         checks.check_state_roots(subject.block.header(), &whole.roots);
         measured.whole = Some(whole.parallel);
         measured.whole_serial = Some(whole.serial);

@@ -36,7 +36,7 @@ pub(super) struct WholeBlock<'a> {
 }
 
 /// The threads of whole runs.
-pub(super) struct Crew<'a> {
+pub(super) struct Means<'a> {
     pub(super) engine: &'a Engine,
     pub(super) accelerator: &'a Accelerator,
     pub(super) workers: &'a TrieWorkers,
@@ -85,7 +85,7 @@ impl Clock {
 /// Times both ways, in turns.
 pub(super) fn measure(
     block: &WholeBlock<'_>,
-    crew: &Crew<'_>,
+    means: &Means<'_>,
     repeat: usize,
 ) -> Result<Whole, Stop> {
     let alone = Accelerator::cpu(1).map_err(io::Error::other)?;
@@ -97,7 +97,7 @@ pub(super) fn measure(
             // Who runs a block has it for itself; copying it is no part of the work.
             let own = block.block.clone();
             let (name, ran, times) = if in_parallel {
-                ("whole parallel", run_parallel(block, own, crew)?, &mut parallel)
+                ("whole parallel", run_parallel(block, own, means)?, &mut parallel)
             } else {
                 ("whole serial", run_serial(block, own, &alone, &worker)?, &mut serial)
             };
@@ -150,21 +150,21 @@ fn run_serial(
 fn run_parallel(
     whole: &WholeBlock<'_>,
     block: Block<TxEnvelope>,
-    crew: &Crew<'_>,
+    means: &Means<'_>,
 ) -> Result<Ran, Stop> {
     let start = Instant::now();
     let mut clock = Clock(start);
-    let block = RecoveredBlock::recover(block, whole.homestead, crew.accelerator)?;
+    let block = RecoveredBlock::recover(block, whole.homestead, means.accelerator)?;
     let block = Arc::new(block);
     let recover_ms = clock.lap();
-    let task = RootTask::new(state(whole, crew.workers), Arc::clone(whole.witness) as _);
+    let task = RootTask::new(state(whole, means.workers), Arc::clone(whole.witness) as _);
     let follower = Arc::new(task.clone());
     let executed =
-        crew.engine.execute_followed(whole.chain, &block, whole.prestate, crew.options, follower);
+        means.engine.execute_followed(whole.chain, &block, whole.prestate, means.options, follower);
     let mut state = task.finish();
     let (output, _) = executed?;
     let execute_ms = clock.lap();
-    let changes = StateChanges::from_bundle(&output.bundle, crew.workers);
+    let changes = StateChanges::from_bundle(&output.bundle, means.workers);
     let root = state.update(&changes, &**whole.witness)?;
     let root_ms = clock.lap();
     let stages =

@@ -59,8 +59,8 @@ fn follow(engine: &Engine, case: &Case, seed: u64) -> u64 {
     let serial = execute_serial(&case.chain, &case.block, &case.prestate, false);
     let listener = Arc::new(Listener { insatiable: seed % 2 == 1, ..Listener::default() });
     let options = ExecuteOptions {
-        force_parallel: seed % 3 != 0,
-        rehearse: seed % 5 == 0,
+        force_parallel: !seed.is_multiple_of(3),
+        rehearse: seed.is_multiple_of(5),
         ..ExecuteOptions::default()
     };
     let follower = Arc::clone(&listener) as Arc<dyn Follower>;
