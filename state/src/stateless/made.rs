@@ -62,6 +62,10 @@ impl ExecutionWitness {
     /// the tries of. They should know nothing but their root: what they know already will be
     /// missing. Without a source of ancestors there are no headers in the witness.
     ///
+    /// The witness is enough for the root after the block. Roots between transactions, which receipts
+    /// held before Byzantium, can take siblings that it does not: where a transaction takes out what a
+    /// later one puts back.
+    ///
     /// # Errors
     /// [`WitnessError`] says what is not at hand.
     pub fn of_block(
