@@ -46,6 +46,9 @@ pub struct ReplayArgs {
     /// Write a page that shows where each block's time went and what held it up.
     #[arg(long, value_name = "FILE.html")]
     pub profile: Option<PathBuf>,
+    /// Write each block with its witness, as `debug_executionWitness` gives it, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub witness_out: Option<PathBuf>,
     /// Print one JSON object per block and one for the summary, instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -92,6 +95,7 @@ impl Default for ReplayArgs {
             whole: false,
             seed: DEFAULT_SEED,
             profile: None,
+            witness_out: None,
             json: false,
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod stats;
 mod summary;
 mod table;
 mod whole;
+mod witness_out;
 
 use std::{
     io::{self, Write},
@@ -30,6 +31,7 @@ pub use args::{Mode, ReplayArgs};
 pub use check::{Checks, Mismatch, NotChecked};
 pub use report::{BlockReport, Status};
 pub use summary::Summary;
+pub use whole::Stages;
 
 use crate::{
     cli::{EXIT_NOT_OK, EXIT_USAGE},

@@ -43,6 +43,6 @@ pub(crate) use evm::{Announced, Before};
 pub(crate) use hot::{Heat, Hot};
 pub(crate) use listed::{Attempt, attempt};
 pub(crate) use payment::may_be_payment;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Work};
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;
