@@ -15,7 +15,7 @@ use revm::context::TxEnv;
 use crate::{
     AccessList, BlockOutput, ChainSpec, ExecuteError, Follower, ListFault, Prestate,
     RecoveredBlock,
-    controller::{Decision, decide, decide_listed},
+    controller::{Decision, decide, decide_listed, fit_workers},
     durations::Durations,
     executor::ParallelBlockExecutorFactory,
     follow::Help,
@@ -54,6 +54,8 @@ pub struct ExecuteOptions {
 struct RunAhead {
     access_list: bool,
     effort: Effort,
+    /// How many threads work on the block beside the calling one.
+    workers: usize,
     /// Targets that earlier blocks found to make transactions collide.
     hot: Vec<Hot>,
     /// Where to write down what happens when, if somebody asked for it.
@@ -85,6 +87,8 @@ pub struct Metrics {
     pub reexecuted_gas: u64,
     /// How the block was executed, and why.
     pub decision: Decision,
+    /// Threads that were asked to run ahead, beside the calling one.
+    pub workers: usize,
 }
 
 /// What execution with an access list gave.
@@ -263,7 +267,12 @@ impl Engine {
         if let Some(effort) = Effort::of(decision, options.rehearse) {
             let Onlookers { tracer, follower } = onlookers;
             let access_list = options.access_list;
-            let ahead = RunAhead { access_list, effort, hot, tracer, follower };
+            let workers = match (decision, &follower) {
+                // Who has nothing to execute helps the follower.
+                (Decision::Parallel, None) => fit_workers(block, self.pool.len()),
+                _ => self.pool.len(),
+            };
+            let ahead = RunAhead { access_list, effort, workers, hot, tracer, follower };
             return self.run_ahead(chain, block, prestate, ahead);
         }
         let executions = block.transactions().len() as u64;
@@ -285,7 +294,7 @@ impl Engine {
     ) -> Result<BlockOutput, ExecuteError> {
         let help = Help::of(Arc::clone(&follower));
         let work: Arc<dyn Work> = Arc::clone(&help) as _;
-        self.pool.submit(Arc::downgrade(&work));
+        self.pool.submit(Arc::downgrade(&work), self.pool.len());
         let output = execute_followed(chain, block, prestate, options.access_list, follower);
         help.end();
         output
@@ -308,7 +317,7 @@ impl Engine {
         let db = {
             let weights = self.durations.weigh(block);
             let follower = ahead.follower.clone();
-            let (prestate, threads) = (prestate.clone(), self.threads());
+            let (prestate, threads) = (prestate.clone(), ahead.workers + 1);
             Committed::new(prestate, block, &weights, threads, &self.spare, follower)
         };
         let before = Before::Memory(db.shared());
@@ -325,7 +334,7 @@ impl Engine {
         before: Before,
         chain: &Arc<ChainSpec>,
         block: &Arc<RecoveredBlock>,
-        RunAhead { effort, hot, tracer, follower, .. }: RunAhead,
+        RunAhead { effort, workers, hot, tracer, follower, .. }: RunAhead,
     ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
@@ -341,6 +350,7 @@ impl Engine {
         let at_once = matches!(before, Before::Memory(_));
         evm.announce(Announced {
             pool: Arc::clone(&self.pool),
+            workers,
             txs: block.shared_tx_envs(),
             before,
             hot,

@@ -101,6 +101,8 @@ pub struct BlockReport {
     pub reexecuted_gas: Option<u64>,
     /// How the engine chose to execute the block in the last parallel run, and why.
     pub decision: Option<&'static str>,
+    /// Threads that were asked to run ahead, beside the calling one.
+    pub workers: Option<usize>,
     /// Where the time went and what held the block up, if `--profile` asked for it.
     pub profile: Option<Box<BlockProfile>>,
 }
@@ -121,6 +123,7 @@ pub(super) struct Measured {
     pub(super) aborts: Option<u64>,
     pub(super) reexecuted_gas: Option<u64>,
     pub(super) decision: Option<&'static str>,
+    pub(super) workers: Option<usize>,
 }
 
 impl BlockReport {
@@ -158,6 +161,7 @@ impl BlockReport {
             aborts: None,
             reexecuted_gas: None,
             decision: None,
+            workers: None,
             profile: None,
         }
     }
@@ -215,6 +219,7 @@ impl BlockReport {
         self.aborts = measured.aborts;
         self.reexecuted_gas = measured.reexecuted_gas;
         self.decision = measured.decision;
+        self.workers = measured.workers;
         self
     }
 

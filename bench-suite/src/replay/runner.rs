@@ -385,6 +385,7 @@ impl Runner {
             measured.aborts = median_of(|metrics| metrics.aborts);
             measured.reexecuted_gas = median_of(|metrics| metrics.reexecuted_gas);
             measured.decision = runs.metrics.last().map(|metrics| metrics.decision.name());
+            measured.workers = runs.metrics.last().map(|metrics| metrics.workers);
         }
     }
 }

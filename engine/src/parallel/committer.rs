@@ -12,7 +12,7 @@ use super::{
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
+    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated, pause},
     trace::Lane,
     validate::{Validation, correct_balances, stale_writer, validate},
 };
@@ -163,7 +163,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             } else if idle_rounds < SPIN_ROUNDS {
                 session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                pause(idle_rounds);
             } else {
                 session.scheduler().sleep_until_frontier();
             }
@@ -288,7 +288,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             Effort::Adaptive => Decision::Parallel,
             Effort::Persistent | Effort::Rehearsing => Decision::Forced,
         };
-        Metrics { decision, executions, aborts, reexecuted_gas }
+        let workers = self.session.workers();
+        Metrics { decision, workers, executions, aborts, reexecuted_gas }
     }
 }
 

@@ -133,6 +133,8 @@ enum Stage<E: SpeculativeEvmFactory> {
 /// The transactions of the block, made known before the first one is asked for.
 pub(crate) struct Announced<Tx> {
     pub(crate) pool: Arc<Pool>,
+    /// How many of the pool's threads are wanted, all at most.
+    pub(crate) workers: usize,
     pub(crate) txs: Arc<[Tx]>,
     pub(crate) before: Before,
     /// Targets whose transactions are expected to rest on one another, a hint.
@@ -227,14 +229,14 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Stage::BeforeTransactions { changes, announced } = &mut self.stage else { return };
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
-        let workers = block.pool.len();
+        let workers = block.workers.min(block.pool.len());
         let (txs, block_env, follower) = (&block.txs, &env.block_env, block.follower);
         let shared = block.before.into_shared::<E>(changes, txs, block_env, workers, follower);
         let hot = HotTargets::known(block.hot);
         let session = Session::new(factory, env, block.txs, shared, hot, workers, block.tracer);
         let session = Arc::new(session);
         let work: Arc<dyn Work> = session.clone();
-        block.pool.submit(Arc::downgrade(&work));
+        block.pool.submit(Arc::downgrade(&work), workers);
         let committer = Committer::new(session, block.validation, block.effort, block.bloom);
         self.stage = Stage::Speculating(Box::new(committer));
     }

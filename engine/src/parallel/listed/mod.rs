@@ -78,7 +78,7 @@ pub(crate) fn attempt(
     let session = Arc::new(session);
     if let Some(pool) = pool {
         let work: Arc<dyn Work> = session.clone();
-        pool.submit(Arc::downgrade(&work));
+        pool.submit(Arc::downgrade(&work), pool.len());
     }
     let attempt = drive(chain, block, &session);
     session.halt();
