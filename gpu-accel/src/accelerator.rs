@@ -40,10 +40,15 @@ pub struct SignedMessage<'a> {
 }
 
 impl SignedMessage<'_> {
+    /// The same with the message's hash.
+    pub(crate) const fn with_hash(&self, message_hash: B256) -> RecoveryRequest {
+        let Self { signature, require_low_s, .. } = *self;
+        RecoveryRequest { signature, message_hash, require_low_s }
+    }
+
     /// The same with the message hashed.
     fn hashed(&self) -> RecoveryRequest {
-        let Self { signature, message, require_low_s } = *self;
-        RecoveryRequest { signature, message_hash: keccak256(message), require_low_s }
+        self.with_hash(keccak256(self.message))
     }
 }
 
@@ -70,14 +75,18 @@ impl Accelerator {
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
     pub fn cpu(threads: usize) -> Result<Self, AcceleratorError> {
-        let devices = Devices::default();
         if threads <= 1 {
-            return Ok(Self { pool: None, devices, cpu_per_second: 0.0 });
+            return Ok(Self::calling_thread());
         }
         let builder = ThreadPoolBuilder::new().num_threads(threads);
         let pool = builder.thread_name(|index| format!("pleach-accel-{index}")).build();
-        pool.map(|pool| Self { pool: Some(pool), devices, cpu_per_second: 0.0 })
+        pool.map(|pool| Self { pool: Some(pool), ..Self::calling_thread() })
             .map_err(|source| AcceleratorError::Threads { threads, source })
+    }
+
+    /// An accelerator that does everything on the thread that calls it.
+    pub fn calling_thread() -> Self {
+        Self { pool: None, devices: Devices::default(), cpu_per_second: 0.0 }
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -137,18 +146,8 @@ impl Accelerator {
         &self,
         requests: &[SignedMessage<'_>],
     ) -> Vec<Result<Address, RecoveryError>> {
-        let hashed = |requests: &[SignedMessage<'_>]| -> Vec<RecoveryRequest> {
-            let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
-            let hashes = self.keccak256(&messages);
-            let request = |(signed, message_hash): (&SignedMessage<'_>, B256)| RecoveryRequest {
-                signature: signed.signature,
-                message_hash,
-                require_low_s: signed.require_low_s,
-            };
-            requests.iter().zip(hashes).map(request).collect()
-        };
         let on_cpu = |requests: &[SignedMessage<'_>]| {
-            recovery::recover_batch(self.pool.as_ref(), &hashed(requests))
+            recovery::recover_message_batch(self.pool.as_ref(), requests)
         };
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {

@@ -4,7 +4,10 @@ use alloy_consensus::crypto::{SECP256K1N_HALF, secp256k1};
 use alloy_primitives::{Address, B256, Signature};
 use rayon::{ThreadPool, prelude::*};
 
-use crate::cpu::{CpuPath, RECOVER_BATCH};
+use crate::{
+    SignedMessage,
+    cpu::{CpuPath, RECOVER_BATCH},
+};
 
 /// Batches of at most this many signatures stay on the calling thread: waking another one costs
 /// about as much as one recovery (`cargo bench -p pleach-bench-suite --bench recovery`).
@@ -53,12 +56,32 @@ pub(crate) fn recover_batch(
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
+    in_chunks(pool, requests, |chunk| path.recover(chunk))
+}
+
+/// The same from messages: each chunk's are hashed by the thread that recovers them.
+pub(crate) fn recover_message_batch(
+    pool: Option<&ThreadPool>,
+    requests: &[SignedMessage<'_>],
+) -> Vec<Result<Address, RecoveryError>> {
+    let path = CpuPath::best();
+    in_chunks(pool, requests, |chunk| path.recover_messages(chunk))
+}
+
+fn in_chunks<R: Sync>(
+    pool: Option<&ThreadPool>,
+    requests: &[R],
+    recover: impl Fn(&[R]) -> Vec<Result<Address, RecoveryError>> + Sync,
+) -> Vec<Result<Address, RecoveryError>> {
     match pool {
         Some(pool) if requests.len() > RECOVER_INLINE => pool.install(|| {
-            let chunks = requests.par_chunks(chunk(requests.len(), pool.current_num_threads()));
-            chunks.flat_map_iter(|chunk| path.recover(chunk)).collect()
+            let size = chunk(requests.len(), pool.current_num_threads());
+            let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
+            let chunks = requests.par_chunks(size).zip(answers.par_chunks_mut(size));
+            chunks.for_each(|(chunk, answers)| answers.copy_from_slice(&recover(chunk)));
+            answers
         }),
-        _ => path.recover(requests),
+        _ => recover(requests),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     keccak::{Avx2Keccak, Avx512Keccak, hash_all},
     recover::recover,
 };
-use crate::{RecoveryError, RecoveryRequest, recover_one};
+use crate::{RecoveryError, RecoveryRequest, SignedMessage, recover_one};
 
 /// A way to compute a batch on a CPU; all give the same answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,23 @@ impl CpuPath {
                 Some(batch) => answers.extend(batch),
                 None => answers.extend(batch.iter().map(recover_one)),
             }
+        }
+        answers
+    }
+
+    /// Hashes each message and recovers one address per request, in order, on the calling thread.
+    pub fn recover_messages(
+        self,
+        requests: &[SignedMessage<'_>],
+    ) -> Vec<Result<Address, RecoveryError>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(RECOVER_BATCH) {
+            let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
+            let mut hashes = vec![B256::ZERO; messages.len()];
+            self.keccak256(&messages, &mut hashes);
+            let each = requests.iter().zip(hashes);
+            let hashed: Vec<_> = each.map(|(request, hash)| request.with_hash(hash)).collect();
+            answers.extend(self.recover(&hashed));
         }
         answers
     }
