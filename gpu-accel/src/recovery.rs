@@ -1,12 +1,17 @@
 //! Sender recovery: the definition for one signature, and batches of them.
 
-use alloy_consensus::crypto::{SECP256K1N_HALF, secp256k1};
-use alloy_primitives::{Address, B256, Signature};
+use alloy_consensus::crypto::SECP256K1N_HALF;
+use alloy_primitives::{Address, B256, Signature, keccak256};
 use rayon::{ThreadPool, prelude::*};
+use secp256k1::{
+    Message, PublicKey, SECP256K1,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
 
 use crate::{
     SignedMessage,
     cpu::{CpuPath, RECOVER_BATCH},
+    provider::compact,
 };
 
 /// Batches of at most this many signatures stay on the calling thread: waking another one costs
@@ -46,8 +51,22 @@ pub fn recover_one(request: &RecoveryRequest) -> Result<Address, RecoveryError> 
     if request.require_low_s && request.signature.s() > SECP256K1N_HALF {
         return Err(RecoveryError::HighS);
     }
-    secp256k1::recover_signer_unchecked(&request.signature, request.message_hash)
-        .map_err(|_| RecoveryError::Invalid)
+    recover_compact(&compact(&request.signature), &request.message_hash.0)
+        .ok_or(RecoveryError::Invalid)
+}
+
+/// The same for r, s and recovery id in bytes, whatever s. It calls libsecp256k1 itself rather
+/// than alloy, whose provider may be ours.
+pub(crate) fn recover_compact(signature: &[u8; 65], message_hash: &[u8; 32]) -> Option<Address> {
+    let id = RecoveryId::try_from(i32::from(signature[64])).ok()?;
+    let signature = RecoverableSignature::from_compact(&signature[..64], id).ok()?;
+    let key = SECP256K1.recover_ecdsa(&Message::from_digest(*message_hash), &signature).ok()?;
+    Some(address_of(&key))
+}
+
+/// The account of a public key.
+pub(crate) fn address_of(key: &PublicKey) -> Address {
+    Address::from_slice(&keccak256(&key.serialize_uncompressed()[1..])[12..])
 }
 
 /// One address per request, in order, on the pool's threads or the calling one.

@@ -14,7 +14,7 @@ use pleach_gpu_accel::{
 };
 use serde_json::json;
 
-pub use choice::DeviceArgs;
+pub use choice::{DeviceArgs, DeviceReport, FormArg};
 
 use crate::cli::EXIT_NOT_OK;
 

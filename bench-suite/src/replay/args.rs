@@ -4,6 +4,8 @@ use std::{path::PathBuf, thread::available_parallelism};
 
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 
+use crate::gpu::DeviceArgs;
+
 /// More threads than this are taken for a slip of the finger.
 const MAX_THREADS: u64 = 1024;
 const DEFAULT_REPEAT: usize = 3;
@@ -36,6 +38,13 @@ pub struct ReplayArgs {
     /// Time blocks with a witness also as a whole: from signed transactions to the state root.
     #[arg(long)]
     pub whole: bool,
+    /// At last time all blocks as one stream: senders of the next ones are recovered while a block
+    /// executes.
+    #[arg(long)]
+    pub stream: bool,
+    /// Recover senders on devices as well; without this and --software, on the CPU alone.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// The seed of the built-in blocks.
     #[arg(long, value_name = "S", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
@@ -85,6 +94,8 @@ impl Default for ReplayArgs {
             repeat: DEFAULT_REPEAT,
             force_parallel: false,
             whole: false,
+            stream: false,
+            device: DeviceArgs::default(),
             seed: DEFAULT_SEED,
             profile: None,
             json: false,
@@ -100,10 +111,20 @@ impl ReplayArgs {
 
     /// What is wrong with options that are each right alone, if anything is.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        let contradicts = self.profile.is_some() && !self.mode.parallel();
-        contradicts.then_some(
-            "--profile shows parallel execution, which --mode serial leaves out: drop one of them",
-        )
+        if self.mode.parallel() {
+            return None;
+        }
+        match (&self.profile, self.stream) {
+            (Some(_), _) => Some(
+                "--profile shows parallel execution, which --mode serial leaves out: drop one of \
+                 them",
+            ),
+            (None, true) => Some(
+                "--stream times parallel execution, which --mode serial leaves out: drop one of \
+                 them",
+            ),
+            (None, false) => None,
+        }
     }
 }
 
