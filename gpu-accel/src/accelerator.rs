@@ -12,6 +12,7 @@ use crate::{
         digest_words, random_requests, request_words, signature_words,
     },
     keccak, recover_one, recovery,
+    share::Crew,
 };
 
 /// Requests that one CPU thread takes at once while devices take from the other end: a few
@@ -21,7 +22,7 @@ const CPU_CHUNK: usize = 64;
 /// Recovers senders and hashes messages in batches, on all cores and devices given to it.
 #[derive(Debug)]
 pub struct Accelerator {
-    /// None where one thread was asked for: the calling one does the work.
+    /// The threads beside the calling one, if any.
     pool: Option<ThreadPool>,
     devices: Devices,
     /// What the threads recover in a second; measured only where there are devices to compare.
@@ -70,7 +71,8 @@ pub enum AcceleratorError {
 }
 
 impl Accelerator {
-    /// An accelerator on this many CPU threads; 0 counts as 1. With 1 no thread is started.
+    /// An accelerator on this many CPU threads, the calling one included; 0 counts as 1, for
+    /// which no thread is started.
     ///
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
@@ -78,7 +80,7 @@ impl Accelerator {
         if threads <= 1 {
             return Ok(Self::calling_thread());
         }
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
+        let builder = ThreadPoolBuilder::new().num_threads(threads - 1);
         let pool = builder.thread_name(|index| format!("pleach-accel-{index}")).build();
         pool.map(|pool| Self { pool: Some(pool), ..Self::calling_thread() })
             .map_err(|source| AcceleratorError::Threads { threads, source })
@@ -108,9 +110,13 @@ impl Accelerator {
         Ok(accelerator)
     }
 
-    /// The CPU threads that share a batch.
+    /// The CPU threads that share a batch, the calling one included.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.crew().threads()
+    }
+
+    fn crew(&self) -> Crew<'_> {
+        Crew(self.pool.as_ref())
     }
 
     /// What each device did so far, and whether it still serves.
@@ -125,7 +131,7 @@ impl Accelerator {
     pub fn recover(&self, requests: &[RecoveryRequest]) -> Vec<Result<Address, RecoveryError>> {
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
-            return recovery::recover_batch(self.pool.as_ref(), requests);
+            return recovery::recover_batch(self.crew(), requests);
         }
         let work = Work {
             count: requests.len(),
@@ -133,7 +139,7 @@ impl Accelerator {
                 requests: request_words(&requests[range.clone()]),
                 digests: digest_words(&requests[range]),
             },
-            on_cpu: &|range| recovery::recover_batch(self.pool.as_ref(), &requests[range]),
+            on_cpu: &|range| recovery::recover_batch(self.crew(), &requests[range]),
             one: &|index| recover_one(&requests[index]),
             cpu_chunk: CPU_CHUNK * self.threads(),
         };
@@ -146,9 +152,8 @@ impl Accelerator {
         &self,
         requests: &[SignedMessage<'_>],
     ) -> Vec<Result<Address, RecoveryError>> {
-        let on_cpu = |requests: &[SignedMessage<'_>]| {
-            recovery::recover_message_batch(self.pool.as_ref(), requests)
-        };
+        let on_cpu =
+            |requests: &[SignedMessage<'_>]| recovery::recover_message_batch(self.crew(), requests);
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);
@@ -168,14 +173,14 @@ impl Accelerator {
     /// On the CPU: a message's way to a device takes longer than hashing it here. Where messages
     /// go to a device anyway, [`Self::recover_messages`] hashes them there.
     pub fn keccak256<M: AsRef<[u8]> + Sync>(&self, messages: &[M]) -> Vec<B256> {
-        keccak::keccak_batch(self.pool.as_ref(), messages)
+        keccak::keccak_batch(self.crew(), messages)
     }
 
     /// Signatures that the threads recover in a second, by one short measurement.
     fn measure_cpu(&self) -> f64 {
         let requests = random_requests(4 * CPU_CHUNK * self.threads(), 3);
         let start = Instant::now();
-        let answers = recovery::recover_batch(self.pool.as_ref(), &requests);
+        let answers = recovery::recover_batch(self.crew(), &requests);
         answers.len() as f64 / start.elapsed().as_secs_f64().max(1e-9)
     }
 }

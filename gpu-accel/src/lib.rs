@@ -36,6 +36,7 @@ pub mod gpu;
 mod keccak;
 mod provider;
 mod recovery;
+mod share;
 
 pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
 pub use cpu::CpuPath;

@@ -2,7 +2,6 @@
 
 use alloy_consensus::crypto::SECP256K1N_HALF;
 use alloy_primitives::{Address, B256, Signature, keccak256};
-use rayon::{ThreadPool, prelude::*};
 use secp256k1::{
     Message, PublicKey, SECP256K1,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -12,11 +11,11 @@ use crate::{
     SignedMessage,
     cpu::{CpuPath, RECOVER_BATCH},
     provider::compact,
+    share::Crew,
 };
 
-/// Batches of at most this many signatures stay on the calling thread: waking another one costs
-/// about as much as one recovery (`cargo bench -p pleach-bench-suite --bench recovery`).
-pub const RECOVER_INLINE: usize = 3;
+/// Batches of at most this many signatures stay on the calling thread: one vector recovers them.
+pub const RECOVER_INLINE: usize = 8;
 
 /// One signature to recover an address from: a transaction's, or an EIP-7702 authorization's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,44 +68,47 @@ pub(crate) fn address_of(key: &PublicKey) -> Address {
     Address::from_slice(&keccak256(&key.serialize_uncompressed()[1..])[12..])
 }
 
-/// One address per request, in order, on the pool's threads or the calling one.
+/// One address per request, in order.
 pub(crate) fn recover_batch(
-    pool: Option<&ThreadPool>,
+    crew: Crew<'_>,
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
-    in_chunks(pool, requests, |chunk| path.recover(chunk))
+    shared(crew, requests, |portion| path.recover(portion))
 }
 
-/// The same from messages: each chunk's are hashed by the thread that recovers them.
+/// The same from messages: each portion's are hashed by the thread that recovers them.
 pub(crate) fn recover_message_batch(
-    pool: Option<&ThreadPool>,
+    crew: Crew<'_>,
     requests: &[SignedMessage<'_>],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
-    in_chunks(pool, requests, |chunk| path.recover_messages(chunk))
+    shared(crew, requests, |portion| path.recover_messages(portion))
 }
 
-fn in_chunks<R: Sync>(
-    pool: Option<&ThreadPool>,
+fn shared<R: Sync>(
+    crew: Crew<'_>,
     requests: &[R],
     recover: impl Fn(&[R]) -> Vec<Result<Address, RecoveryError>> + Sync,
 ) -> Vec<Result<Address, RecoveryError>> {
-    match pool {
-        Some(pool) if requests.len() > RECOVER_INLINE => pool.install(|| {
-            let size = chunk(requests.len(), pool.current_num_threads());
-            let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
-            let chunks = requests.par_chunks(size).zip(answers.par_chunks_mut(size));
-            chunks.for_each(|(chunk, answers)| answers.copy_from_slice(&recover(chunk)));
-            answers
-        }),
-        _ => recover(requests),
+    if requests.len() <= RECOVER_INLINE {
+        return recover(requests);
     }
+    let threads = crew.threads();
+    let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
+    let work = |requests: &[R], answers: &mut [_]| answers.copy_from_slice(&recover(requests));
+    crew.share(requests, &mut answers, |left| portion(left, threads), work);
+    answers
 }
 
-/// Signatures that a thread takes at once: two portions for each, so that one that is held up
-/// does not hold up all, but no more than share one batch, and whole vectors of them.
-fn chunk(requests: usize, threads: usize) -> usize {
+/// Signatures that a thread takes of those left: half of its fair share, so that a thread that is
+/// held up does not hold up all; but all of its share where that is little, since each portion
+/// costs some inversions, as much time as two or three signatures. Whole vectors, and no more than
+/// share one batch.
+fn portion(left: usize, threads: usize) -> usize {
     const LANES: usize = 8;
-    requests.div_ceil(2 * threads).next_multiple_of(LANES).min(RECOVER_BATCH)
+    const LITTLE: usize = 32;
+    let fair = left.div_ceil(threads);
+    let portion = if fair <= LITTLE { fair } else { (fair / 2).max(LITTLE) };
+    portion.next_multiple_of(LANES).min(RECOVER_BATCH)
 }

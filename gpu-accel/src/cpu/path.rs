@@ -31,8 +31,8 @@ pub enum CpuPath {
 /// has seven), and few enough for their tables to stay in a core's second-level cache.
 pub(crate) const RECOVER_BATCH: usize = 256;
 
-/// Batches of fewer signatures go one by one: a batch pays its inversions in any case.
-const RECOVER_BATCH_MIN: usize = 6;
+/// Batches of fewer signatures go one by one: a batch pays a whole vector in any case.
+const RECOVER_BATCH_MIN: usize = 3;
 
 /// Fewer messages go one by one: a vector's permutation takes as long as that of two.
 const KECCAK_BATCH_MIN: usize = 3;
