@@ -8,8 +8,8 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use crate::{
     RecoveryError, RecoveryRequest,
     gpu::{
-        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, PackedMessages, Work,
-        digest_words, random_requests, request_words, signature_words,
+        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, P256Request, PackedMessages,
+        Work, digest_words, random_requests, request_words, signature_words, verify_p256_one,
     },
     keccak, recover_one, recovery,
     share::Crew,
@@ -174,6 +174,27 @@ impl Accelerator {
     /// go to a device anyway, [`Self::recover_messages`] hashes them there.
     pub fn keccak256<M: AsRef<[u8]> + Sync>(&self, messages: &[M]) -> Vec<B256> {
         keccak::keccak_batch(self.crew(), messages)
+    }
+
+    /// Whether each P-256 signature holds (EIP-7951), in order.
+    ///
+    /// On the CPU: no chain has them in numbers yet. [`Gpu::p256`](crate::gpu::Gpu::p256)
+    /// verifies them on a device.
+    pub fn verify_p256(&self, requests: &[P256Request]) -> Vec<bool> {
+        // Some 100 microseconds each: worth a thread soon, and alike.
+        const PORTION: usize = 4;
+        let mut answers = vec![false; requests.len()];
+        self.crew().share(
+            requests,
+            &mut answers,
+            |_| PORTION,
+            |requests, answers| {
+                for (request, answer) in requests.iter().zip(answers) {
+                    *answer = verify_p256_one(request);
+                }
+            },
+        );
+        answers
     }
 
     /// Signatures that the threads recover in a second, by one short measurement.

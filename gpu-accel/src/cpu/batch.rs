@@ -42,8 +42,9 @@ pub(crate) enum Key {
 }
 
 /// Groups whose digits' sums share an inversion: enough to make its part small, and few enough for
-/// their tables to stay in the cache from one use to the next.
-const SHARED: usize = 16;
+/// their tables to stay in the cache from one use to the next, and for the lists of sums to be
+/// memory that the allocator keeps.
+const SHARED: usize = 4;
 
 thread_local! {
     /// Room for the tables of a batch, kept from one to the next: it is large enough for the

@@ -31,9 +31,6 @@ pub enum CpuPath {
 /// has seven), and few enough for their tables to stay in a core's second-level cache.
 pub(crate) const RECOVER_BATCH: usize = 256;
 
-/// Batches of fewer signatures go one by one: a batch pays a whole vector in any case.
-const RECOVER_BATCH_MIN: usize = 3;
-
 /// Fewer messages go one by one: a vector's permutation takes as long as that of two.
 const KECCAK_BATCH_MIN: usize = 3;
 
@@ -122,12 +119,21 @@ impl CpuPath {
         }
     }
 
+    /// Batches of fewer signatures go one by one, since a batch pays whole vectors in any case:
+    /// measured, as `benches/cpu.rs` does it.
+    const fn recover_batch_min(self) -> usize {
+        match self {
+            Self::Avx512 => 3,
+            _ => 2,
+        }
+    }
+
     /// None where the batch is to go one by one.
     fn recover_batch(
         self,
         batch: &[RecoveryRequest],
     ) -> Option<Vec<Result<Address, RecoveryError>>> {
-        if batch.len() < RECOVER_BATCH_MIN {
+        if batch.len() < self.recover_batch_min() {
             return None;
         }
         match self {
