@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Signature, keccak256};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::{
-    RecoveryError, RecoveryRequest,
+    CpuPath, RecoveryError, RecoveryRequest,
     gpu::{
         Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, P256Request, PackedMessages,
         Work, digest_words, random_requests, request_words, signature_words, verify_p256_one,
@@ -206,8 +206,43 @@ impl Accelerator {
     }
 }
 
+/// The messages' bytes that a device takes in one batch. Who signs chooses how many there are: it
+/// must not be able to take a device's memory away.
+const FUSED_BYTES: usize = 1 << 26;
+
 fn fused_batch(requests: &[SignedMessage<'_>]) -> Batch {
     let signatures = requests.iter().map(|request| (&request.signature, request.require_low_s));
     let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
+    if messages.iter().map(|message| message.len()).sum::<usize>() > FUSED_BYTES {
+        let mut hashes = vec![B256::ZERO; messages.len()];
+        CpuPath::best().keccak256(&messages, &mut hashes);
+        let hashed = |(request, hash): (&SignedMessage<'_>, B256)| request.with_hash(hash);
+        let hashed: Vec<_> = requests.iter().zip(hashes).map(hashed).collect();
+        return Batch::Recover { requests: request_words(&hashed), digests: digest_words(&hashed) };
+    }
     Batch::Fused { requests: signature_words(signatures), messages: PackedMessages::new(&messages) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_than_a_device_takes_are_hashed_here() {
+        let long = vec![7; FUSED_BYTES / 2];
+        let signed: Vec<_> = random_requests(3, 5)
+            .iter()
+            .map(|request| SignedMessage {
+                signature: request.signature,
+                message: &long,
+                require_low_s: request.require_low_s,
+            })
+            .collect();
+        assert!(matches!(fused_batch(&signed[..2]), Batch::Fused { .. }));
+        let Batch::Recover { requests, digests } = fused_batch(&signed) else {
+            panic!("three halves are too much")
+        };
+        let hashed: Vec<_> = signed.iter().map(SignedMessage::hashed).collect();
+        assert_eq!((requests, digests), (request_words(&hashed), digest_words(&hashed)));
+    }
 }

@@ -66,14 +66,22 @@ impl DeviceArgs {
         Gpu::open(adapter, &self.options(), &mut |step| tell_step(adapter.name(), &step))
     }
 
+    /// Whether these arguments name devices or admit software ones.
+    pub fn is_asked_for(&self) -> bool {
+        match self.device.as_deref() {
+            Some("cpu") => false,
+            Some(_) => true,
+            None => self.software,
+        }
+    }
+
     /// An accelerator on so many threads and, if these arguments name devices or admit software
     /// ones, on these. A device that is left out is told of on standard error.
     ///
     /// # Errors
     /// If threads cannot be started, or no adapter has the name.
     pub fn accelerator(&self, threads: usize) -> io::Result<Accelerator> {
-        let asked = self.software || self.device.as_deref().is_some_and(|name| name != "cpu");
-        if !asked {
+        if !self.is_asked_for() {
             return Accelerator::cpu(threads).map_err(io::Error::other);
         }
         let choice = AdapterChoice { software: self.software, name: self.device.clone() };

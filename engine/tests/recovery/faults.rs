@@ -78,7 +78,6 @@ fn faulty(fault: Option<InjectedFault>) -> Option<Accelerator> {
         self_test: 16,
         chunk: Some(CHUNK),
         faults: fault.map_or(FaultPlan::default(), |fault| FaultPlan::after(1, fault)),
-        ..DeviceOptions::default()
     };
     Some(Accelerator::with_devices(2, &options, &mut |_| {}).expect("threads start"))
 }
