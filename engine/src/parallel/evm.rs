@@ -33,7 +33,7 @@ use super::{
     validate::Validation,
     view::{Shared, SharedPrestate},
 };
-use crate::Metrics;
+use crate::{Metrics, durations::Call};
 
 /// Creates EVMs of the chain's factory that can be handed results.
 ///
@@ -247,6 +247,14 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
     pub(crate) fn hot_targets(&self) -> Vec<Address> {
         match &self.stage {
             Stage::Speculating(committer) => committer.hot_targets(),
+            Stage::BeforeTransactions { .. } | Stage::Serial => Vec::new(),
+        }
+    }
+
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    pub(crate) fn long_calls(&self) -> Vec<(Call, u32)> {
+        match &self.stage {
+            Stage::Speculating(committer) => committer.long_calls(),
             Stage::BeforeTransactions { .. } | Stage::Serial => Vec::new(),
         }
     }

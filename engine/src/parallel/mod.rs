@@ -6,6 +6,7 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod blooms;
 mod bundle;
 mod committed;
 mod committer;
@@ -17,6 +18,7 @@ mod mv_memory;
 mod observe;
 mod observed;
 mod parts;
+mod payment;
 mod pool;
 mod read_set;
 mod receipts;
@@ -28,6 +30,7 @@ mod view;
 pub use evm::{PleachEvm, PleachEvmFactory};
 pub use observe::SpeculativeEvmFactory;
 pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
+pub use payment::{Party, Payment};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 

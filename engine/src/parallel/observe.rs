@@ -23,7 +23,11 @@ use revm::{
     state::EvmState,
 };
 
-use super::{read_set::HUGE_AMOUNT, view::View};
+use super::{
+    payment::{self, Payment},
+    read_set::HUGE_AMOUNT,
+    view::View,
+};
 
 /// An [`EvmFactory`] whose EVMs can run ahead of the committed state.
 ///
@@ -59,6 +63,12 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// The function that a transaction calls, by the first four bytes of its data, a hint on how
+    /// long it takes.
+    fn selector(_tx: &Self::Tx) -> Option<[u8; 4]> {
+        None
+    }
+
     /// A transaction's gas limit, a hint on how long it takes.
     fn gas_limit(_tx: &Self::Tx) -> u64 {
         0
@@ -68,6 +78,18 @@ pub trait SpeculativeEvmFactory:
     /// thread at once.
     fn looks_cheap(_tx: &Self::Tx) -> bool {
         false
+    }
+
+    /// Whether a transaction may turn out to need no interpreter, for [`Self::pay`] to see.
+    fn may_be_payment(_tx: &Self::Tx) -> bool {
+        false
+    }
+
+    /// Carries out a transaction that calls no code, without the EVM's frames and journal, reading
+    /// accounts from the view. The result, and each account's numbers, must be those that the EVM
+    /// gives. `None` leaves the transaction to the EVM, which starts over.
+    fn pay(_tx: &Self::Tx, _evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        None
     }
 
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
@@ -103,12 +125,26 @@ impl SpeculativeEvmFactory for EthEvmFactory {
         tx.kind.to().copied()
     }
 
+    fn selector(tx: &TxEnv) -> Option<[u8; 4]> {
+        tx.data.first_chunk().copied()
+    }
+
     fn gas_limit(tx: &TxEnv) -> u64 {
         tx.gas_limit
     }
 
     fn looks_cheap(tx: &TxEnv) -> bool {
         tx.data.is_empty() || tx.gas_limit <= 30_000
+    }
+
+    fn may_be_payment(tx: &TxEnv) -> bool {
+        payment::may_be_payment(tx)
+    }
+
+    fn pay(tx: &TxEnv, evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        let context = evm.ctx_mut();
+        context.tx = tx.clone();
+        payment::pay(context)
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {

@@ -7,21 +7,24 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
-use alloy_primitives::{Address, Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
-use revm::context::result::ResultAndState;
+use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
     hot::HotTargets,
     location::Writer,
     observe::SpeculativeEvmFactory,
+    payment::Payment,
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
@@ -45,11 +48,19 @@ pub(super) struct Speculated<H> {
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Bloom>,
+    /// How long it took, in nanoseconds, if that was measured.
+    pub(super) nanos: Option<u32>,
 }
 
 impl<H> Default for Speculated<H> {
     fn default() -> Self {
-        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+        Self {
+            result: None,
+            reads: ReadSet::default(),
+            writes: Vec::new(),
+            bloom: None,
+            nanos: None,
+        }
     }
 }
 
@@ -194,9 +205,26 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking
-/// costs.
-pub(super) const SPIN_ROUNDS: u32 = 256;
+/// Gas limit from which on a transaction's time is taken.
+const TIMED_FROM: u64 = 100_000;
+
+/// Takes a transaction's time, where that is worth a look at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start<E: SpeculativeEvmFactory>(tx: &E::Tx) -> Option<Self> {
+        (E::gas_limit(tx) >= TIMED_FROM).then(|| Self(Instant::now()))
+    }
+
+    pub(super) fn nanos(self) -> u32 {
+        u32::try_from(self.0.elapsed().as_nanos()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
+/// waking it costs.
+pub(super) const SPIN_ROUNDS: u32 = 2_000;
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
@@ -271,7 +299,20 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         self.lane.begins(index);
         let mut speculated = self.blank(session);
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
+        if session.shared.ledger.is_some() && E::may_be_payment(tx) {
+            if let Some(payment) = E::pay(tx, &mut self.evm) {
+                E::after_transaction(tx, &mut self.evm);
+                let _ = self.evm.db_mut().finish(&mut speculated.reads);
+                self.deliver_payment(session, version, speculated, payment);
+                return;
+            }
+            let _ = self.evm.db_mut().finish(&mut speculated.reads);
+            let reads = std::mem::take(&mut speculated.reads);
+            self.evm.db_mut().begin(index, E::sender(tx), reads);
+        }
+        let clock = Clock::start::<E>(tx);
         let result = self.evm.transact_raw(tx.clone());
+        speculated.nanos = clock.map(Clock::nanos);
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
@@ -302,6 +343,39 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let used = if committed { self.delivered.pop_front() } else { None };
         let blank = self.spare.take().or_else(|| session.take(used?));
         blank.unwrap_or_default()
+    }
+
+    fn deliver_payment(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+        Payment { result, parties }: Payment<E::HaltReason>,
+    ) {
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
+        let (names, writer) = ((&mut self.pen, writes), Writer::transaction(version.index));
+        session.shared.memory.publish_payment(names, writer, &parties, |address, after| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = after;
+            }
+        });
+        (speculated.bloom, speculated.nanos) = (None, None);
+        speculated.result = Some(ResultAndState { result, state: EvmState::default() });
+        self.hand_over(session, version, speculated);
+    }
+
+    /// Leaves a result, whose writes are all published, where the committer finds it.
+    fn hand_over(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        speculated: Box<Speculated<E::HaltReason>>,
+    ) {
+        self.lane.ends(Ending::Delivered);
+        session.store(version.index, Some(speculated));
+        session.scheduler().finish(version);
+        self.delivered.push_back(version.index);
     }
 
     fn deliver(
@@ -338,9 +412,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             E::recycle(&mut self.evm, state);
         }
         speculated.result = Some(result);
-        self.lane.ends(Ending::Delivered);
-        session.store(index, Some(speculated));
-        session.scheduler().finish(version);
-        self.delivered.push_back(index);
+        self.hand_over(session, version, speculated);
     }
 }
