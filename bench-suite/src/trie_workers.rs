@@ -1,7 +1,6 @@
 //! The threads and the Keccak of all tries that the command times.
 
-use alloy_primitives::B256;
-use pleach_gpu_accel::CpuPath;
+use pleach_gpu_accel::keccak256_batch;
 use pleach_state::mpt::TrieWorkers;
 use rayon::ThreadPoolBuildError;
 
@@ -10,7 +9,5 @@ use rayon::ThreadPoolBuildError;
 /// # Errors
 /// If the operating system refuses to start the threads.
 pub(crate) fn trie_workers(threads: usize) -> Result<TrieWorkers, ThreadPoolBuildError> {
-    let keccak =
-        |messages: &[&[u8]], hashes: &mut [B256]| CpuPath::best().keccak256(messages, hashes);
-    Ok(TrieWorkers::new(threads)?.with_keccak(keccak))
+    Ok(TrieWorkers::new(threads)?.with_keccak(keccak256_batch))
 }

@@ -15,6 +15,18 @@ pub const KECCAK_INLINE_BLOCKS: usize = 256;
 const PORTION_MAX: usize = 1024;
 const PORTION_MIN: usize = 64;
 
+/// Keccak-256 of each message into the place of the same index, on the calling thread, by the
+/// fastest [`CpuPath`].
+///
+/// This is what tries, whose threads share their work out themselves, take for their hashing
+/// (`pleach_state::mpt::TrieWorkers::with_keccak`).
+///
+/// # Panics
+/// If there are not as many places for hashes as messages.
+pub fn keccak256_batch(messages: &[&[u8]], hashes: &mut [B256]) {
+    CpuPath::best().keccak256(messages, hashes);
+}
+
 /// One hash per message, in order.
 pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: Crew<'_>, messages: &[M]) -> Vec<B256> {
     let path = CpuPath::best();

@@ -40,6 +40,6 @@ mod share;
 
 pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
 pub use cpu::CpuPath;
-pub use keccak::KECCAK_INLINE_BLOCKS;
+pub use keccak::{KECCAK_INLINE_BLOCKS, keccak256_batch};
 pub use provider::{AcceleratorProvider, ProviderMetrics};
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};

@@ -166,7 +166,9 @@ impl Runner {
         }
         let profile = self.profile(&subject, &output, checks)?;
         let gas_used = output.gas_used;
-        if let (Some(stream), Some(block)) = (&mut self.stream, signed) {
+        if let (Some(stream), Some(block), true) =
+            (&mut self.stream, signed, checks.mismatches.is_empty())
+        {
             let Subject { chain, prestate, .. } = subject;
             stream.push(StreamBlock { chain, block, homestead, prestate, expected: output });
         }
