@@ -2,9 +2,8 @@
 
 use std::{io, sync::Arc};
 
-use alloy_primitives::B256;
 use pleach_crew::Crew;
-use pleach_gpu_accel::CpuPath;
+use pleach_gpu_accel::keccak256_batch;
 use pleach_state::mpt::TrieWorkers;
 
 /// Workers on so many threads; on 1 the calling thread does the work.
@@ -12,14 +11,10 @@ use pleach_state::mpt::TrieWorkers;
 /// # Errors
 /// If the operating system refuses to start the threads.
 pub(crate) fn trie_workers(threads: usize) -> io::Result<TrieWorkers> {
-    Ok(TrieWorkers::new(threads)?.with_keccak(keccak))
+    Ok(TrieWorkers::new(threads)?.with_keccak(keccak256_batch))
 }
 
 /// Workers on threads that others use as well.
 pub(crate) fn trie_workers_sharing(crew: Arc<Crew>) -> TrieWorkers {
-    TrieWorkers::sharing(crew).with_keccak(keccak)
-}
-
-fn keccak(messages: &[&[u8]], hashes: &mut [B256]) {
-    CpuPath::best().keccak256(messages, hashes);
+    TrieWorkers::sharing(crew).with_keccak(keccak256_batch)
 }

@@ -38,6 +38,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `ahead`, `signing` | senders: recovered beside execution; what was signed |
 //! | `block`, `chain` | what comes in: blocks with their senders, the rules of a chain |
 //! | `prestate` | what is asked of a state |
 //! | `serial` | one thread: the oracle, and the driver that both ways share |
@@ -49,6 +50,7 @@
 //! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
+mod ahead;
 mod block;
 mod chain;
 mod controller;
@@ -64,10 +66,12 @@ mod output;
 mod parallel;
 mod prestate;
 mod serial;
+mod signing;
 pub mod trace;
 pub mod validate;
 
-pub use block::{BlockError, RecoveredBlock};
+pub use ahead::{AheadMetrics, AheadOptions, RecoverAhead};
+pub use block::{BlockError, RecoveredBlock, SignedBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
 pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};

@@ -6,12 +6,13 @@ use alloy_primitives::{Address, B256, Signature, keccak256};
 use pleach_crew::Crew;
 
 use crate::{
-    RecoveryError, RecoveryRequest,
+    CpuPath, RecoveryError, RecoveryRequest,
     gpu::{
-        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, PackedMessages, Work,
-        digest_words, random_requests, request_words, signature_words,
+        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, P256Request, PackedMessages,
+        Work, digest_words, random_requests, request_words, signature_words, verify_p256_one,
     },
     keccak, recover_one, recovery,
+    share::share,
 };
 
 /// Requests that one CPU thread takes at once while devices take from the other end: a few
@@ -39,10 +40,15 @@ pub struct SignedMessage<'a> {
 }
 
 impl SignedMessage<'_> {
+    /// The same with the message's hash.
+    pub(crate) const fn with_hash(&self, message_hash: B256) -> RecoveryRequest {
+        let Self { signature, require_low_s, .. } = *self;
+        RecoveryRequest { signature, message_hash, require_low_s }
+    }
+
     /// The same with the message hashed.
     fn hashed(&self) -> RecoveryRequest {
-        let Self { signature, message, require_low_s } = *self;
-        RecoveryRequest { signature, message_hash: keccak256(message), require_low_s }
+        self.with_hash(keccak256(self.message))
     }
 }
 
@@ -64,7 +70,8 @@ pub enum AcceleratorError {
 }
 
 impl Accelerator {
-    /// An accelerator on this many CPU threads; 0 counts as 1. With 1 no thread is started.
+    /// An accelerator on this many CPU threads, the calling one included; 0 counts as 1, for
+    /// which no thread is started.
     ///
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
@@ -77,6 +84,11 @@ impl Accelerator {
     /// An accelerator on threads that others use as well.
     pub fn sharing(crew: Arc<Crew>) -> Self {
         Self { crew, devices: Devices::default(), cpu_per_second: 0.0 }
+    }
+
+    /// An accelerator that does everything on the thread that calls it.
+    pub fn calling_thread() -> Self {
+        Self::sharing(Arc::new(Crew::new(0).expect("no thread is asked for")))
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -92,25 +104,34 @@ impl Accelerator {
         options: &DeviceOptions,
         tell: &mut dyn FnMut(DeviceEvent),
     ) -> Result<Self, AcceleratorError> {
-        let mut accelerator = Self::cpu(threads)?;
-        accelerator.cpu_per_second = accelerator.measure_cpu();
-        accelerator.devices = Devices::open(options, accelerator.cpu_per_second, tell);
-        Ok(accelerator)
+        Ok(Self::cpu(threads)?.and_devices(options, tell))
     }
 
-    /// The CPU threads that share a batch.
+    /// The same threads, and every device that the options admit, as in [`Self::with_devices`].
+    #[must_use]
+    pub fn and_devices(
+        mut self,
+        options: &DeviceOptions,
+        tell: &mut dyn FnMut(DeviceEvent),
+    ) -> Self {
+        self.cpu_per_second = self.measure_cpu();
+        self.devices = Devices::open(options, self.cpu_per_second, tell);
+        self
+    }
+
+    /// The CPU threads that share a batch, the calling one included.
     pub fn threads(&self) -> usize {
         self.crew.threads()
-    }
-
-    /// What each device did so far, and whether it still serves.
-    pub fn device_metrics(&self) -> Vec<DeviceMetrics> {
-        self.devices.metrics()
     }
 
     /// Wakes the threads, for there will soon be a batch.
     pub fn rouse(&self) {
         self.crew.rouse();
+    }
+
+    /// What each device did so far, and whether it still serves.
+    pub fn device_metrics(&self) -> Vec<DeviceMetrics> {
+        self.devices.metrics()
     }
 
     /// Recovers one address per request, in order.
@@ -141,18 +162,8 @@ impl Accelerator {
         &self,
         requests: &[SignedMessage<'_>],
     ) -> Vec<Result<Address, RecoveryError>> {
-        let hashed = |requests: &[SignedMessage<'_>]| -> Vec<RecoveryRequest> {
-            let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
-            let hashes = self.keccak256(&messages);
-            let request = |(signed, message_hash): (&SignedMessage<'_>, B256)| RecoveryRequest {
-                signature: signed.signature,
-                message_hash,
-                require_low_s: signed.require_low_s,
-            };
-            requests.iter().zip(hashes).map(request).collect()
-        };
         let on_cpu =
-            |requests: &[SignedMessage<'_>]| recovery::recover_batch(&self.crew, &hashed(requests));
+            |requests: &[SignedMessage<'_>]| recovery::recover_message_batch(&self.crew, requests);
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);
@@ -175,6 +186,28 @@ impl Accelerator {
         keccak::keccak_batch(&self.crew, messages)
     }
 
+    /// Whether each P-256 signature holds (EIP-7951), in order.
+    ///
+    /// On the CPU: no chain has them in numbers yet. [`Gpu::p256`](crate::gpu::Gpu::p256)
+    /// verifies them on a device.
+    pub fn verify_p256(&self, requests: &[P256Request]) -> Vec<bool> {
+        // Some 100 microseconds each: worth a thread soon, and alike.
+        const PORTION: usize = 4;
+        let mut answers = vec![false; requests.len()];
+        share(
+            &self.crew,
+            requests,
+            &mut answers,
+            |_| PORTION,
+            |requests, answers| {
+                for (request, answer) in requests.iter().zip(answers) {
+                    *answer = verify_p256_one(request);
+                }
+            },
+        );
+        answers
+    }
+
     /// Signatures that the threads recover in a second, by one short measurement.
     fn measure_cpu(&self) -> f64 {
         let requests = random_requests(4 * CPU_CHUNK * self.threads(), 3);
@@ -184,8 +217,43 @@ impl Accelerator {
     }
 }
 
+/// The messages' bytes that a device takes in one batch. Who signs chooses how many there are: it
+/// must not be able to take a device's memory away.
+const FUSED_BYTES: usize = 1 << 26;
+
 fn fused_batch(requests: &[SignedMessage<'_>]) -> Batch {
     let signatures = requests.iter().map(|request| (&request.signature, request.require_low_s));
     let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
+    if messages.iter().map(|message| message.len()).sum::<usize>() > FUSED_BYTES {
+        let mut hashes = vec![B256::ZERO; messages.len()];
+        CpuPath::best().keccak256(&messages, &mut hashes);
+        let hashed = |(request, hash): (&SignedMessage<'_>, B256)| request.with_hash(hash);
+        let hashed: Vec<_> = requests.iter().zip(hashes).map(hashed).collect();
+        return Batch::Recover { requests: request_words(&hashed), digests: digest_words(&hashed) };
+    }
     Batch::Fused { requests: signature_words(signatures), messages: PackedMessages::new(&messages) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_than_a_device_takes_are_hashed_here() {
+        let long = vec![7; FUSED_BYTES / 2];
+        let signed: Vec<_> = random_requests(3, 5)
+            .iter()
+            .map(|request| SignedMessage {
+                signature: request.signature,
+                message: &long,
+                require_low_s: request.require_low_s,
+            })
+            .collect();
+        assert!(matches!(fused_batch(&signed[..2]), Batch::Fused { .. }));
+        let Batch::Recover { requests, digests } = fused_batch(&signed) else {
+            panic!("three halves are too much")
+        };
+        let hashed: Vec<_> = signed.iter().map(SignedMessage::hashed).collect();
+        assert_eq!((requests, digests), (request_words(&hashed), digest_words(&hashed)));
+    }
 }

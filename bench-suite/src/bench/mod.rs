@@ -2,6 +2,7 @@
 //! in the same run.
 
 mod curve;
+mod devices;
 mod execute;
 mod keccak;
 mod picture;
@@ -35,6 +36,8 @@ enum Benchmark {
     Recover(recover::RecoverArgs),
     /// Keccak-256: messages a second over the batch size, on the CPU and each device.
     Keccak(keccak::KeccakArgs),
+    /// Everything about devices and the CPU beside them, in one command, with the record of it.
+    Devices(devices::DevicesArgs),
 }
 
 /// Runs a benchmark. Success only if everything that was compared is equal.
@@ -44,6 +47,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         Benchmark::Root(args) => return root::run(args),
         Benchmark::Recover(args) => recover::run(args),
         Benchmark::Keccak(args) => keccak::run(args),
+        Benchmark::Devices(args) => devices::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

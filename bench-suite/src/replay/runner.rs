@@ -26,10 +26,12 @@ use super::{
     roots::RootCheck,
     scaling,
     stats::{median, median_count, milliseconds, timed},
+    stream::{self, StreamBlock, StreamReport},
     whole::{self, Means, WholeBlock},
     witness_out::{self, AnyState, Source, WitnessOut, WitnessOutError, read_serially},
 };
 use crate::{
+    gpu::DeviceReport,
     input::{BlockInput, InputState},
     profile::{self, BlockProfile, Profiler},
     trie_workers::trie_workers_sharing,
@@ -38,7 +40,7 @@ use crate::{
 /// Replays blocks, one after another, on the same engine.
 #[derive(Debug)]
 pub(super) struct Runner {
-    accelerator: Accelerator,
+    accelerator: Arc<Accelerator>,
     engine: Engine,
     trie_workers: TrieWorkers,
     options: ExecuteOptions,
@@ -48,6 +50,8 @@ pub(super) struct Runner {
     repeat: usize,
     profiler: Option<Profiler>,
     witness_out: Option<WitnessOut>,
+    /// The blocks that came out right, if they are to be timed as a stream.
+    stream: Option<Vec<StreamBlock>>,
 }
 
 /// A block as the timed runs take it: senders known, prestate flat in memory.
@@ -124,7 +128,7 @@ impl Runner {
         // Recovery and tries never work at the same time.
         let crew = Arc::new(Crew::new(threads - 1)?);
         Ok(Self {
-            accelerator: Accelerator::sharing(Arc::clone(&crew)),
+            accelerator: Arc::new(args.device.accelerator(Arc::clone(&crew))?),
             engine: Engine::new(EngineConfig { threads })?,
             trie_workers: trie_workers_sharing(crew),
             options: ExecuteOptions {
@@ -137,11 +141,12 @@ impl Runner {
             repeat: args.repeat,
             witness_out: args.witness_out.as_deref().map(WitnessOut::into).transpose()?,
             profiler: args.profile.as_ref().map(|_| Profiler::new(args.repeat)).transpose()?,
+            stream: args.stream.then(Vec::new),
         })
     }
 
     /// Replays one block and reports on it, whatever happens.
-    pub(super) fn replay(&self, input: BlockInput) -> BlockReport {
+    pub(super) fn replay(&mut self, input: BlockInput) -> BlockReport {
         let report = BlockReport::begin(&input);
         let mut checks = Checks::default();
         let mut measured = Measured::default();
@@ -157,9 +162,29 @@ impl Runner {
         }
     }
 
+    /// Times the blocks that came out right as one stream, if that was asked for and there are
+    /// any.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(super) fn stream(&self) -> io::Result<Option<StreamReport>> {
+        let Some(blocks) = &self.stream else { return Ok(None) };
+        let Self { engine, accelerator, options, .. } = self;
+        stream::measure(
+            blocks,
+            &stream::Crew { engine, accelerator, options: *options },
+            self.repeat,
+        )
+    }
+
+    /// What each device did so far.
+    pub(super) fn devices(&self) -> Vec<DeviceReport> {
+        self.accelerator.device_metrics().into_iter().map(DeviceReport::from).collect()
+    }
+
     /// Recovers, executes and times. Returns the gas used, and the profile if one is asked for.
     fn execute(
-        &self,
+        &mut self,
         input: BlockInput,
         checks: &mut Checks,
         measured: &mut Measured,
@@ -167,7 +192,7 @@ impl Runner {
         let name = witness_out::name(&input);
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
-        let signed = self.whole.then(|| block.clone());
+        let signed = (self.whole || self.stream.is_some()).then(|| block.clone());
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
         measured.recover_ms = Some(milliseconds(time));
         let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
@@ -188,11 +213,18 @@ impl Runner {
             let scaling = scaling::measure(chain, block, prestate, threads, serial_ms)?;
             measured.machine_scaling = Some(scaling);
         }
-        if let Some(signed) = signed {
-            self.time_whole(&subject, &signed, homestead, checks, measured)?;
+        if let (Some(signed), true) = (&signed, self.whole) {
+            self.time_whole(&subject, signed, homestead, checks, measured)?;
         }
         let profile = self.profile(&subject, &output, checks)?;
-        Ok((output.gas_used, profile))
+        let gas_used = output.gas_used;
+        if let (Some(stream), Some(block), true) =
+            (&mut self.stream, signed, checks.mismatches.is_empty())
+        {
+            let Subject { chain, prestate, .. } = subject;
+            stream.push(StreamBlock { chain, block, homestead, prestate, expected: output });
+        }
+        Ok((gas_used, profile))
     }
 
     fn profile(
