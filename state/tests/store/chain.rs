@@ -82,6 +82,8 @@ pub(crate) fn flat(model: &Model) -> FlatState {
     state
 }
 
+const MOST_ADDRESSES: u64 = 34;
+
 /// A chain as it should be in the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
@@ -96,7 +98,7 @@ impl Chain {
     /// A chain with a random genesis state, not in any store yet.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let addresses = 4 + rng.below(30);
+        let addresses = 4 + rng.below(MOST_ADDRESSES - 3);
         let mut model = Model::new();
         for _ in 0..rng.below(addresses) {
             let account = contract(&mut rng);
@@ -105,6 +107,24 @@ impl Chain {
         let header =
             Header { state_root: root(&model), extra_data: salt(seed), ..Header::default() };
         Self { rng, blocks: vec![(header, model)], addresses }
+    }
+
+    /// A chain that goes on where a store is, which is all that is known of it.
+    pub(crate) fn resume(seed: u64, snapshot: &Snapshot) -> Self {
+        let header = snapshot.header(snapshot.head().number).expect("readable").expect("there");
+        let read = |at: Address| {
+            let info = snapshot.basic_ref(at).expect("readable")?;
+            let code = snapshot.code_by_hash_ref(info.code_hash).expect("readable");
+            let slot = |slot| (slot, snapshot.storage_ref(at, slot).expect("readable"));
+            let mut slots: BTreeMap<_, _> = (0..12).map(U256::from).map(slot).collect();
+            slots.retain(|_, value| !value.is_zero());
+            let AccountInfo { nonce, balance, .. } = info;
+            let code = Bytes::copy_from_slice(code.original_byte_slice());
+            Some((at, ModelAccount { nonce, balance, code, slots }))
+        };
+        let model: Model = (0..MOST_ADDRESSES).map(address).filter_map(read).collect();
+        assert_eq!(root(&model), header.state_root, "the flat state is that of the head");
+        Self { rng: Rng(seed), blocks: vec![(header, model)], addresses: MOST_ADDRESSES }
     }
 
     /// Puts the genesis block into a store.
@@ -256,8 +276,7 @@ impl<D: DatabaseRef<Error = StoreError>> Running<'_, D> {
             let before = self.state.storage(at, slot).expect("the store is readable");
             assert_eq!(before, held.slots.get(&slot).copied().unwrap_or_default());
             let value = value(self.rng);
-            let changed =
-                EvmStorageSlot::new_changed(before, value, TransactionId::default());
+            let changed = EvmStorageSlot::new_changed(before, value, TransactionId::default());
             slots.push((slot, changed));
             match value.is_zero() {
                 true => held.slots.remove(&slot),
@@ -288,8 +307,7 @@ impl<D: DatabaseRef<Error = StoreError>> Running<'_, D> {
         let mut account = self.loaded(&held);
         account.mark_created();
         let slots = held.slots.iter().map(|(slot, value)| {
-            let written =
-                EvmStorageSlot::new_changed(U256::ZERO, *value, TransactionId::default());
+            let written = EvmStorageSlot::new_changed(U256::ZERO, *value, TransactionId::default());
             (*slot, written)
         });
         account.storage = slots.collect();
