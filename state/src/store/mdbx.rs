@@ -172,7 +172,17 @@ fn mark(folder: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let text = "A store of Pleach: see its documentation before changing anything here.\n";
-    fs::write(&path, text).map_err(|source| io_error("cannot write", &path, source))
+    fs::write(&path, text).map_err(|source| io_error("cannot write", &path, source))?;
+    sync_folder(folder)
+}
+
+/// Makes the names in a folder durable, where that is not done with the files themselves.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| io_error("cannot make durable", folder, source))?;
+    }
+    Ok(())
 }
 
 fn open_environment(folder: &Path, config: MdbxConfig) -> Result<Environment, StoreError> {
