@@ -51,6 +51,7 @@ mod block;
 mod chain;
 mod controller;
 pub mod crypto;
+mod durations;
 mod engine;
 mod error;
 mod executor;
@@ -72,8 +73,8 @@ pub use executor::{
 };
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
-    SpeculativeEvmFactory, Validation, View, ViewError,
+    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
+    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;
