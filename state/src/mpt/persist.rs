@@ -1,9 +1,6 @@
 //! The nodes that changed, for whoever stores them by their places.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::{collections::BTreeSet, mem};
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::Nibbles;
@@ -26,7 +23,8 @@ use super::{
 pub struct NodeChanges {
     /// Hashed addresses whose storage tries, as they are stored, are gone; sorted.
     pub wiped: Vec<B256>,
-    /// Nodes that are new or other than before, or are no more.
+    /// Nodes that are new or other than before, or are no more. Where a place is listed twice, the
+    /// last counts.
     pub nodes: Vec<NodeChange>,
 }
 
@@ -82,42 +80,39 @@ impl<V: Value> Trie<V> {
 
     /// Lists what has to be stored since the last call.
     pub(super) fn take_changes(&mut self, owner: Option<&B256>, out: &mut Vec<NodeChange>) {
-        let mut changes = Changes { owner: owner.copied(), found: BTreeMap::new() };
         let vacated = self.parts.iter_mut().filter_map(|part| part.vacated.as_mut());
         let vacated: Vec<_> = vacated.flat_map(mem::take).collect();
         let unsaved = self.parts.iter().any(|part| part.unsaved);
         if vacated.is_empty() && !unsaved {
             return;
         }
+        let mut changes = Changes { owner: owner.copied(), out };
+        // Before all others: where a node is still, or again, it is listed behind.
         vacated.into_iter().for_each(|path| changes.none(path));
         match self.is_forked() {
             true => changes.forked(&mut self.parts),
             false => changes.whole(&mut self.parts[0]),
         }
         self.parts.iter_mut().for_each(|part| part.unsaved = false);
-        out.extend(changes.found.into_iter().map(|(path, rlp)| NodeChange {
-            owner: changes.owner,
-            path,
-            rlp,
-        }));
     }
 }
 
-/// The changes of one trie, by path.
-struct Changes {
+/// The changes of one trie.
+struct Changes<'a> {
     owner: Option<B256>,
-    found: BTreeMap<Nibbles, Option<Bytes>>,
+    out: &'a mut Vec<NodeChange>,
 }
 
-impl Changes {
+impl Changes<'_> {
     fn none(&mut self, path: Nibbles) {
-        self.found.insert(path, None);
+        self.out.push(NodeChange { owner: self.owner, path, rlp: None });
     }
 
     /// A node's RLP, if it is not in its parent.
     fn node(&mut self, path: Nibbles, rlp: &[u8]) {
         let stored = rlp.len() >= HASHED_FROM || path.is_empty();
-        self.found.insert(path, stored.then(|| Bytes::copy_from_slice(rlp)));
+        let rlp = stored.then(|| Bytes::copy_from_slice(rlp));
+        self.out.push(NodeChange { owner: self.owner, path, rlp });
     }
 
     fn whole<V: Value>(&mut self, part: &mut Part<V>) {
