@@ -191,14 +191,17 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
             if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
+            } else if self.shared.idle() {
+                idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                pause(idle_rounds);
             } else {
                 self.scheduler().sleep_until_work();
                 idle_rounds = 0;
             }
         }
+        self.shared.help_follower();
         if self.shared.ledger.is_some() {
             help_gather(&self.shared);
         }
@@ -225,6 +228,16 @@ impl Clock {
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
 pub(super) const SPIN_ROUNDS: u32 = 2_000;
+
+/// One round of waiting. Now and then the processor is offered to others: there may be more threads
+/// than processors.
+pub(super) fn pause(round: u32) {
+    if round.is_multiple_of(64) {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
