@@ -4,6 +4,7 @@ mod handed_out;
 mod independent;
 mod known;
 mod model;
+mod persist;
 mod properties;
 mod root_task;
 mod stateless;

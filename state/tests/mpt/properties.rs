@@ -31,7 +31,12 @@ fn size(rng: &mut Rng) -> usize {
     [0, 1, 2, 5, 20, 60, 600][rng.below(choices) as usize]
 }
 
-fn block(state: &mut StateTrie, model: &mut Model, rng: &mut Rng, source: &dyn NodeSource) -> B256 {
+pub(crate) fn block(
+    state: &mut StateTrie,
+    model: &mut Model,
+    rng: &mut Rng,
+    source: &dyn NodeSource,
+) -> B256 {
     let count = size(rng);
     let changes = model.change(rng, count);
     state.update(&changes, source).unwrap_or_else(|error| panic!("{error}"))
