@@ -80,19 +80,44 @@ impl RecoveredBlock {
         homestead: bool,
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
-        let txs = &block.body.transactions;
-        let senders = txs.iter().map(|tx| RecoveryRequest {
-            signature: *tx.signature(),
-            message_hash: tx.signature_hash(),
-            require_low_s: homestead,
+        let (_, recovered) = Self::recover_all(vec![(block, homestead)], accelerator)
+            .pop()
+            .expect("one block was given");
+        recovered
+    }
+
+    /// Recovers all senders and EIP-7702 authorities of several blocks in one batch; each with
+    /// whether EIP-2 holds for it, as in [`Self::recover`]. The answers are in the blocks' order,
+    /// each with the block's number.
+    pub fn recover_all(
+        blocks: Vec<(Block<TxEnvelope>, bool)>,
+        accelerator: &Accelerator,
+    ) -> Vec<(u64, Result<Self, BlockError>)> {
+        let requests = blocks.iter().flat_map(|(block, homestead)| {
+            let txs = &block.body.transactions;
+            sender_requests(txs, *homestead).chain(authority_requests(txs))
         });
-        let requests: Vec<_> = senders.chain(authority_requests(txs)).collect();
+        let requests: Vec<_> = requests.collect();
         let mut recovered = accelerator.recover(&requests).into_iter();
-        let senders = recovered.by_ref().take(txs.len()).enumerate();
+        let blocks = blocks
+            .into_iter()
+            .map(|(block, _)| (block.header.number, Self::with_recovered(block, &mut recovered)));
+        blocks.collect()
+    }
+
+    /// Takes the answers to a block's requests.
+    fn with_recovered(
+        block: Block<TxEnvelope>,
+        recovered: &mut impl Iterator<Item = Result<Address, RecoveryError>>,
+    ) -> Result<Self, BlockError> {
+        let txs = &block.body.transactions;
+        // All of them are taken, whatever they are: the next block's follow.
+        let senders: Vec<_> = recovered.by_ref().take(txs.len()).collect();
+        let authorities = recovered.take(authority_requests(txs).count()).map(Result::ok).collect();
+        let senders = senders.into_iter().enumerate();
         let senders = senders
             .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
             .collect::<Result<Vec<_>, _>>()?;
-        let authorities: Vec<_> = recovered.map(Result::ok).collect();
         Ok(Self::assemble(block, senders, authorities))
     }
 
@@ -164,6 +189,18 @@ impl RecoveredBlock {
     pub fn recovered(&self, index: usize) -> Recovered<&TxEnvelope> {
         Recovered::new_unchecked(&self.transactions()[index], self.senders[index])
     }
+}
+
+/// Requests for the senders of all transactions, in block order.
+fn sender_requests(
+    txs: &[TxEnvelope],
+    homestead: bool,
+) -> impl Iterator<Item = RecoveryRequest> + '_ {
+    txs.iter().map(move |tx| RecoveryRequest {
+        signature: *tx.signature(),
+        message_hash: tx.signature_hash(),
+        require_low_s: homestead,
+    })
 }
 
 /// Requests for the authorities of all EIP-7702 transactions, in block order. A signature that is

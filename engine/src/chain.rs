@@ -169,6 +169,34 @@ impl ChainSpec {
         block.filter(|_| !self.transactions_only)
     }
 
+    /// The total difficulty from which on the Merge's rules hold, on a chain whose rules do not
+    /// name the block at which that is. Whoever follows such a chain adds difficulties up and says
+    /// [`Self::with_merge_at`] when it is reached.
+    pub fn open_merge(&self) -> Option<U256> {
+        match self.hardforks.ethereum_fork_activation(EthereumHardfork::Paris) {
+            ForkCondition::TTD { activation_block_number: u64::MAX, total_difficulty, .. } => {
+                Some(total_difficulty)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same rules with the Merge at a block.
+    #[must_use]
+    pub fn with_merge_at(mut self, block: u64) -> Self {
+        let activation = |fork| match (fork, self.hardforks.ethereum_fork_activation(fork)) {
+            (EthereumHardfork::Paris, ForkCondition::TTD { fork_block, total_difficulty, .. }) => {
+                ForkCondition::TTD { activation_block_number: block, fork_block, total_difficulty }
+            }
+            (EthereumHardfork::Paris, _) => ForkCondition::Block(block),
+            (_, activation) => activation,
+        };
+        let forks = EthereumHardfork::VARIANTS.iter().map(|fork| (*fork, activation(*fork)));
+        let forks = forks.filter(|(_, activation)| *activation != ForkCondition::Never);
+        self.hardforks = EthereumChainHardforks::new(forks.collect::<Vec<_>>());
+        self
+    }
+
     /// The environment in which a block's transactions run.
     pub fn evm_env(&self, header: impl BlockHeader) -> EvmEnv {
         let params = self.blob_params(header.timestamp());

@@ -54,6 +54,7 @@ pub mod crypto;
 mod engine;
 mod error;
 mod executor;
+mod genesis;
 mod history;
 mod output;
 mod parallel;
@@ -70,6 +71,7 @@ pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
+pub use genesis::genesis_header;
 pub use output::BlockOutput;
 pub use parallel::{
     BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
