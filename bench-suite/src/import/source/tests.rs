@@ -87,19 +87,24 @@ fn write(name: &str, bytes: &[u8]) -> PathBuf {
 
 /// The numbers of the blocks in a file, and how it ends.
 fn read(name: &str, bytes: &[u8]) -> (Vec<u64>, Option<SourceError>) {
+    let (blocks, end) = read_blocks(name, bytes);
+    (blocks.iter().map(|block| block.header.number).collect(), end)
+}
+
+fn read_blocks(name: &str, bytes: &[u8]) -> (Vec<Block<TxEnvelope>>, Option<SourceError>) {
     let path = write(name, bytes);
     let counter = Arc::<AtomicU64>::default();
     let file = BlockFile::open(&path, counter);
-    let (mut numbers, mut end) = (Vec::new(), None);
+    let (mut blocks, mut end) = (Vec::new(), None);
     match file {
         Err(error) => end = Some(error),
         Ok(file) => file.for_each(|block| match block {
-            Ok(block) => numbers.push(block.block.header.number),
+            Ok(block) => blocks.push(block.block),
             Err(error) => end = Some(error),
         }),
     }
     fs::remove_file(path).unwrap();
-    (numbers, end)
+    (blocks, end)
 }
 
 #[test]
@@ -148,8 +153,8 @@ fn cut_files_give_what_is_whole_and_a_typed_error() {
     }
 }
 
-/// Whatever byte is wrong, nothing panics, and in an era1 file nothing goes unnoticed but what
-/// stands in bytes without a meaning.
+/// Whatever byte is wrong, nothing panics; and an era1 file that is read to its end holds the same
+/// blocks as before, because the byte has no meaning or another way of packing the same.
 #[test]
 fn damaged_files_are_typed_errors() {
     let blocks = blocks(3);
@@ -163,10 +168,13 @@ fn damaged_files_are_typed_errors() {
     for at in 0..era1.len() {
         let mut damaged = era1.clone();
         damaged[at] ^= 0x01;
-        unnoticed += usize::from(read("damaged-era1", &damaged).1.is_none());
+        if let (read, None) = read_blocks("damaged-era1", &damaged) {
+            assert_eq!(read, blocks, "byte {at}");
+            unnoticed += 1;
+        }
     }
-    // Two reserved bytes in each record but the first, whose bytes tell the format.
-    assert_eq!(unnoticed, 2 * (4 * blocks.len() + 2));
+    // Two reserved bytes in each record, and a few of Snappy's references to what came before.
+    assert!(unnoticed < era1.len() / 20, "{unnoticed} of {}", era1.len());
 }
 
 #[test]
