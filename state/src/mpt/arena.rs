@@ -111,6 +111,7 @@ impl BranchMut<'_> {
         self.head.mask &= others;
         self.head.dirty &= others;
         self.head.inline &= others;
+        self.head.unsaved &= others;
     }
 }
 
@@ -254,9 +255,21 @@ impl<V> Arena<V> {
             }
         }
         if dirty {
-            self.branch_mut(id).head.dirty |= 1 << nibble;
+            let head = self.branch_mut(id).head;
+            head.dirty |= 1 << nibble;
+            head.unsaved |= 1 << nibble;
         }
         id
+    }
+
+    /// The children that were not taken to be stored; from now on they are.
+    pub(super) fn take_unsaved(&mut self, branch: NodeId) -> u16 {
+        std::mem::take(&mut self.branch_mut(branch).head.unsaved)
+    }
+
+    /// Marks children of a branch as not taken to be stored.
+    pub(super) fn set_unsaved(&mut self, branch: NodeId, children: u16) {
+        self.branch_mut(branch).head.unsaved = children;
     }
 
     /// The branch itself if it has room for one more child, or a larger one in its stead.

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use super::{
     changes::{AccountChange, StateChanges},
     error::TrieError,
+    persist::{Journal, NodeChanges},
     reveal::{Reading, Siblings},
     source::NodeSource,
     trie::{FORK_FROM, PartChanges, Trie},
@@ -43,6 +44,8 @@ pub struct StateTrie {
     storages: HashMap<B256, Trie<U256>, RandomState>,
     workers: TrieWorkers,
     siblings: Siblings,
+    /// Which tries have nodes to store; none if nobody stores nodes.
+    journal: Option<Journal>,
     /// Whether an update failed, which leaves the tries between two states.
     unusable: bool,
 }
@@ -66,6 +69,7 @@ impl StateTrie {
             storages: HashMap::default(),
             workers: TrieWorkers::default(),
             siblings: Siblings::default(),
+            journal: None,
             unusable: false,
         }
     }
@@ -87,6 +91,31 @@ impl StateTrie {
     pub const fn with_siblings(mut self, siblings: Siblings) -> Self {
         self.siblings = siblings;
         self
+    }
+
+    /// Remembers which nodes updates change, for [`StateTrie::take_node_changes`].
+    #[must_use]
+    pub fn recording_nodes(mut self) -> Self {
+        self.journal = Some(Journal::default());
+        self.accounts.record();
+        self
+    }
+
+    /// What has to be done to stored nodes so that they are those of the present state, given that
+    /// they are those of the state at the last call, or of the one that this trie began with.
+    /// Nothing if nodes are not [recorded](Self::recording_nodes).
+    pub fn take_node_changes(&mut self) -> NodeChanges {
+        let Some(journal) = self.journal.as_mut().map(std::mem::take) else {
+            return NodeChanges::default();
+        };
+        let mut nodes = Vec::new();
+        self.accounts.take_changes(None, &mut nodes);
+        for owner in &journal.owners {
+            if let Some(storage) = self.storages.get_mut(owner) {
+                storage.take_changes(Some(owner), &mut nodes);
+            }
+        }
+        NodeChanges { wiped: journal.wiped.into_iter().collect(), nodes }
     }
 
     /// The threads and the Keccak that updates use.
@@ -175,6 +204,9 @@ impl StateTrie {
         for (change, root) in changes.iter().zip(&mut roots) {
             if change.wiped || change.account.is_none() {
                 self.storages.remove(&change.hashed_address);
+                if let Some(journal) = &mut self.journal {
+                    journal.wiped.insert(change.hashed_address);
+                }
                 *root = Some(EMPTY_ROOT_HASH);
             }
         }
@@ -238,6 +270,10 @@ impl StateTrie {
         let mut trie = known.unwrap_or_else(|| Trie::hidden(root));
         if change.slots.len() >= FORK_FROM {
             trie.fork(Reading { owner: Some(owner), ..cx })?;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.owners.insert(*owner);
+            trie.record();
         }
         Ok(StorageUpdate { owner, slots: &change.slots, trie, changes: Vec::new() })
     }

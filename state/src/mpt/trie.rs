@@ -28,7 +28,7 @@ pub(super) const FORK_FROM: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) struct Trie<V> {
     /// One, or sixteen.
-    parts: Vec<Part<V>>,
+    pub(super) parts: Vec<Part<V>>,
     /// The root hash; out of date while a part has changed.
     root: B256,
 }
@@ -92,7 +92,13 @@ impl<V: Value> Trie<V> {
     pub(super) fn fork(&mut self, cx: Reading<'_>) -> Result<(), TrieError> {
         if !self.is_forked() {
             self.parts[0].reveal_root(&B256::ZERO, cx)?;
+            let (unsaved, vacated) = (self.parts[0].unsaved, self.parts[0].vacated.take());
             self.parts = fork(&self.parts[0]);
+            self.parts[0].unsaved = unsaved;
+            if let Some(vacated) = vacated {
+                self.record();
+                self.parts[0].vacated = Some(vacated);
+            }
         }
         Ok(())
     }
@@ -195,7 +201,7 @@ impl<V: Value> Part<V> {
 }
 
 /// The root of a forked trie as a branch.
-fn top_branch<V>(parts: &[Part<V>]) -> (Head, Vec<B256>) {
+pub(super) fn top_branch<V>(parts: &[Part<V>]) -> (Head, Vec<B256>) {
     let mut head = Head::default();
     let mut references = Vec::with_capacity(parts.len());
     for (part, nibble) in parts.iter().zip(0_u8..) {
@@ -268,6 +274,7 @@ fn copy<V: Value>(from: &Arena<V>, node: NodeId, to: &mut Arena<V>) -> NodeId {
                 to.set_reference(copied, nibble, from.reference(node, nibble));
                 to.put(copied, nibble, child, branch.head.dirty & (1 << nibble) != 0);
             }
+            to.set_unsaved(copied, branch.head.unsaved);
             copied
         }
     }

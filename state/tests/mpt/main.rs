@@ -1,5 +1,6 @@
 //! The tries of `pleach_state::mpt` against `alloy-trie`'s `HashBuilder`.
 
 mod model;
+mod persist;
 mod properties;
 mod witnesses;

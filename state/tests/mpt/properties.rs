@@ -20,7 +20,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {value:?}")))
 }
 
-fn seeds() -> impl Iterator<Item = u64> {
+pub(crate) fn seeds() -> impl Iterator<Item = u64> {
     match number("PLEACH_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("PLEACH_CASES").unwrap_or(DEFAULT_CASES),
@@ -33,7 +33,12 @@ fn size(rng: &mut Rng) -> usize {
     [0, 1, 2, 5, 20, 60, 600][rng.below(choices) as usize]
 }
 
-fn block(state: &mut StateTrie, model: &mut Model, rng: &mut Rng, source: &dyn NodeSource) -> B256 {
+pub(crate) fn block(
+    state: &mut StateTrie,
+    model: &mut Model,
+    rng: &mut Rng,
+    source: &dyn NodeSource,
+) -> B256 {
     let count = size(rng);
     let changes = model.change(rng, count);
     state.update(&changes, source).unwrap_or_else(|error| panic!("{error}"))
