@@ -261,6 +261,12 @@ pub enum OutputError {
         /// What execution gave.
         executed: B256,
     },
+    /// A deposit event has another layout than EIP-6110 asks for.
+    #[error("transaction {index} emits a deposit event whose layout is not that of EIP-6110")]
+    DepositLayout {
+        /// The transaction's place in the block, from 0.
+        index: usize,
+    },
     /// A contract that the end of the block calls has no code (EIP-7002, EIP-7251).
     #[error("system contract {address} has no code at the end of the block")]
     SystemContractEmpty {

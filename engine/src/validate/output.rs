@@ -6,7 +6,7 @@ use alloy_eips::{
 };
 use alloy_hardforks::EthereumHardforks;
 
-use super::OutputError;
+use super::{OutputError, deposits::validate_deposits};
 use crate::{BlockOutput, ChainSpec, Prestate};
 
 /// Checks what executing a block gave against its header; the state root is the caller's matter.
@@ -40,6 +40,7 @@ pub fn validate_output(
             return Err(OutputError::ReceiptsRoot { header: header.receipts_root, executed });
         }
     }
+    validate_deposits(chain, header.timestamp, &output.receipts)?;
     let executed = output.requests.requests_hash();
     match header.requests_hash {
         Some(header) if header != executed => Err(OutputError::RequestsHash { header, executed }),
