@@ -160,11 +160,7 @@ impl Batch {
     }
 
     /// The changes of a table from a key on, sorted.
-    pub fn range(
-        &self,
-        table: Table,
-        from: &[u8],
-    ) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    pub fn range(&self, table: Table, from: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         let changes = self.changes.get(&table).into_iter();
         let range = changes.flat_map(move |changes| changes.range(from.to_vec()..));
         range.map(|(key, value)| (key.as_slice(), value.as_deref()))

@@ -56,7 +56,9 @@ pub enum StoreError {
         expected: B256,
     },
     /// What is stored is not what was written.
-    #[error("the store is corrupt: {what}: {reason}; restore the folder from a copy, or import anew")]
+    #[error(
+        "the store is corrupt: {what}: {reason}; restore the folder from a copy, or import anew"
+    )]
     Corrupt {
         /// What was read: the table and the key.
         what: String,
