@@ -6,6 +6,12 @@ use alloy_genesis::Genesis;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B64, B256, keccak256};
 
+use pleach_state::{
+    FlatAccount, FlatState,
+    mpt::{AccountChange, AccountFields, NoNodes, StateChanges, StateTrie},
+};
+use revm::{primitives::KECCAK_EMPTY, state::AccountInfo};
+
 use crate::ChainSpec;
 
 /// The RLP of a list without entries, as a block without changes has it for an access list.
@@ -46,4 +52,44 @@ pub fn genesis_header(chain: &ChainSpec, genesis: &Genesis, state_root: B256) ->
         slot_number: amsterdam.then(|| genesis.slot_number.unwrap_or_default()),
         ..Header::default()
     }
+}
+
+/// The state that a genesis file lists.
+pub fn genesis_state(genesis: &Genesis) -> FlatState {
+    let mut state = FlatState::new();
+    for (address, account) in &genesis.alloc {
+        let code = account.non_empty_code();
+        let code_hash = code.map_or(KECCAK_EMPTY, |code| state.insert_code(code.clone()));
+        let info = AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce.unwrap_or_default(),
+            code_hash,
+            code: None,
+            ..AccountInfo::default()
+        };
+        let slots = account.storage_slots();
+        let storage = slots.map(|(slot, value)| (slot.into(), value)).collect();
+        state.insert_account(*address, FlatAccount { info, storage });
+    }
+    state
+}
+
+/// The root of the state that a genesis file lists.
+pub fn genesis_state_root(genesis: &Genesis) -> B256 {
+    let accounts = genesis.alloc.iter().map(|(address, account)| {
+        let slots = account.storage_slots().filter(|(_, value)| !value.is_zero());
+        AccountChange {
+            hashed_address: keccak256(address),
+            account: Some(AccountFields {
+                nonce: account.nonce.unwrap_or_default(),
+                balance: account.balance,
+                code_hash: account.code_hash().unwrap_or(KECCAK_EMPTY),
+            }),
+            wiped: false,
+            slots: slots.map(|(slot, value)| (keccak256(slot), value)).collect(),
+        }
+    });
+    let changes = StateChanges::new(accounts.collect());
+    let root = StateTrie::empty().update(&changes, &NoNodes);
+    root.expect("tries that begin empty hide nothing")
 }

@@ -45,6 +45,7 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | [`import`] | chains of blocks into a store |
 //! | [`trace`] | what happened when, if asked |
 
 mod block;
@@ -56,6 +57,7 @@ mod error;
 mod executor;
 mod genesis;
 mod history;
+pub mod import;
 mod output;
 mod parallel;
 mod prestate;
@@ -71,7 +73,7 @@ pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
-pub use genesis::genesis_header;
+pub use genesis::{genesis_header, genesis_state, genesis_state_root};
 pub use output::BlockOutput;
 pub use parallel::{
     BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,

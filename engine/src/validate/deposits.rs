@@ -1,6 +1,6 @@
 //! EIP-6110: the layout of deposit events, which their decoder does not insist on.
 
-use alloy_consensus::{ReceiptEnvelope, TxReceipt};
+use alloy_consensus::ReceiptEnvelope;
 use alloy_evm::eth::{eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, spec::EthExecutorSpec};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Log, U256, b256};
