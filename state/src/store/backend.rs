@@ -108,17 +108,15 @@ pub trait Tables: Debug + Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Shows keys and values to `visit`, in order, from the first key that is not below `from` on,
-    /// until it breaks off or the table ends.
+    /// until it breaks off or the table ends. `visit` does not read from these tables.
     ///
     /// # Errors
     /// Whatever keeps the backend from reading.
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
+
+/// What is shown keys and values, and says whether to go on.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// Changes to make together: for each key its new value, or none to take it out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Tables in memory, for tests.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
 use super::{
-    backend::{Backend, BackendStats, Batch, Table, TableStats, Tables},
+    backend::{Backend, BackendStats, Batch, Table, TableStats, Tables, Visit},
     error::StoreError,
 };
 
@@ -68,12 +68,7 @@ impl Tables for MemoryTables {
         Ok(value.is_some())
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let held = self.0.get(&table).into_iter();
         for (key, value) in held.flat_map(|held| held.range(from.to_vec()..)) {
             if visit(key, value).is_break() {

@@ -41,7 +41,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `backend` | the seam: tables of bytes, snapshots of them, atomic batches |
-//! | `memory`, `mdbx` | tables in memory and on disk |
+//! | `memory`, `mdbx`, `lock` | tables in memory and on disk; one store to a folder |
 //! | `store`, `writing` | a chain in a backend: opened, begun, committed to |
 //! | `diff`, `unwind` | what changes replaced, and blocks taken back with it |
 //! | `snapshot` | reading: blocks, flat state, nodes |
@@ -52,6 +52,10 @@ mod backend;
 mod codec;
 mod diff;
 mod error;
+#[cfg(feature = "mdbx")]
+mod lock;
+#[cfg(feature = "mdbx")]
+mod mdbx;
 mod memory;
 mod pending;
 mod snapshot;
@@ -61,9 +65,11 @@ mod types;
 mod unwind;
 mod writing;
 
-pub use backend::{Backend, BackendStats, Batch, Table, TableStats, Tables};
+pub use backend::{Backend, BackendStats, Batch, Table, TableStats, Tables, Visit};
 pub use codec::{decode_body, decode_receipts, encode_body, encode_receipts};
 pub use error::StoreError;
+#[cfg(feature = "mdbx")]
+pub use mdbx::{MdbxBackend, MdbxConfig};
 pub use memory::MemoryBackend;
 pub use pending::Pending;
 pub use snapshot::Snapshot;
