@@ -81,6 +81,12 @@ pub enum HeaderError {
     /// A block after the Merge has a proof-of-work nonce (EIP-3675).
     #[error("nonce is not zero, as EIP-3675 asks after the Merge")]
     NonceAfterMerge,
+    /// A block after the Merge names ommers (EIP-3675).
+    #[error("ommers hash {ommers_hash} is not that of no ommers, as EIP-3675 asks after the Merge")]
+    OmmersHashAfterMerge {
+        /// The header's ommers hash.
+        ommers_hash: B256,
+    },
     /// The base fee is not what the parent gives (EIP-1559).
     #[error("base fee {given:?} wei is not {expected:?}, which follows from the parent")]
     BaseFee {

@@ -12,7 +12,7 @@ use pleach_engine::{BlockError, RecoveredBlock};
 use self::{
     chain::{Chain, ImportError},
     format::{BlockEntry, BlockTest},
-    reason::is_expected,
+    reason::{hides_transaction, is_expected},
 };
 use super::{
     BothPaths, CaseReport, FileError, Network, Outcome, RunError, SuiteArgs, Summary, World,
@@ -119,16 +119,33 @@ fn import(chain: &mut Chain<'_>, index: usize, entry: &BlockEntry) -> Result<(),
         (Ok(_), Some(expected)) => Err(TestError::NotRefused { index, expected: expected.clone() }),
         // A difference between the paths is no refusal.
         (Err(source @ ImportError::Paths(_)), _) | (Err(source), None) => Err(refused(source)),
-        (Err(source), Some(expected)) => match is_expected(&source, expected) {
-            true => Ok(()),
-            false => {
-                let (expected, source) = (expected.clone(), Box::new(source));
-                Err(TestError::WrongReason { index, expected, source })
-            }
-        },
+        (Err(source), Some(expected)) => check_reason(chain, index, entry, source, expected),
         (Ok(got), None) => match entry.block_header.as_ref().map(|header| header.hash) {
             Some(expected) if expected != got => Err(TestError::BlockHash { index, got, expected }),
             _ => Ok(()),
         },
+    }
+}
+
+fn check_reason(
+    chain: &mut Chain<'_>,
+    index: usize,
+    entry: &BlockEntry,
+    source: ImportError,
+    expected: &str,
+) -> Result<(), TestError> {
+    let source = match hides_transaction(&source, expected) {
+        true => match chain.import_counting_transactions(&entry.rlp) {
+            Ok(_) => return Err(TestError::NotRefused { index, expected: expected.to_owned() }),
+            Err(behind) => behind,
+        },
+        false => source,
+    };
+    match is_expected(&source, expected) {
+        true => Ok(()),
+        false => {
+            let (expected, source) = (expected.to_owned(), Box::new(source));
+            Err(TestError::WrongReason { index, expected, source })
+        }
     }
 }
