@@ -44,6 +44,7 @@
 //! | `memory`, `mdbx`, `lock` | tables in memory and on disk; one store to a folder |
 //! | `store`, `writing` | a chain in a backend: opened, begun, committed to |
 //! | `diff`, `unwind` | what changes replaced, and blocks taken back with it |
+//! | `verify` | everything checked against everything else |
 //! | `snapshot` | reading: blocks, flat state, nodes |
 //! | `pending` | the state after blocks that are not committed yet |
 //! | `codec`, `types`, `error` | bytes; values; what goes wrong |
@@ -63,6 +64,7 @@ mod snapshot;
 mod store;
 mod types;
 mod unwind;
+mod verify;
 mod writing;
 
 pub use backend::{Backend, BackendStats, Batch, Table, TableStats, Tables, Visit};
@@ -75,3 +77,4 @@ pub use pending::Pending;
 pub use snapshot::Snapshot;
 pub use store::{SCHEMA, Store};
 pub use types::{BlockCommit, Head, StoreConfig, StoreStats};
+pub use verify::{Verified, VerifyProgress};
