@@ -63,7 +63,7 @@ impl Database {
         let network = Network::load(&args.chain, args.genesis.as_deref())?;
         let hash = first_block(&network)?;
         // Nothing is made in the folder before it is known that something can be.
-        if hash.is_none() && !args.datadir.join(STORE).exists() {
+        if network.genesis.is_none() && !args.datadir.join(STORE).exists() {
             network.genesis()?;
         }
         let store = open(&args.datadir)?;

@@ -12,8 +12,11 @@ fn a_chain_is_imported_whole_and_known_the_second_time() {
     let report = store.import(CHAIN.blocks.clone()).unwrap();
     let last = &CHAIN.blocks[11].header;
     assert_eq!((report.blocks, report.known, report.commits), (12, 0, 1));
-    assert_eq!(report.txs, CHAIN.blocks.iter().map(|b| b.body.transactions.len() as u64).sum());
-    assert_eq!(report.gas, CHAIN.blocks.iter().map(|b| b.header.gas_used).sum());
+    assert_eq!(
+        report.txs,
+        CHAIN.blocks.iter().map(|b| b.body.transactions.len() as u64).sum::<u64>()
+    );
+    assert_eq!(report.gas, CHAIN.blocks.iter().map(|b| b.header.gas_used).sum::<u64>());
     assert_eq!(store.head(), report.head);
     assert_eq!((report.head.number, report.head.hash), (12, last.hash_slow()));
     assert_eq!(report.head.state_root, last.state_root);

@@ -54,10 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// The first thing that is not in order.
-    pub fn verify(
-        &self,
-        progress: &mut dyn FnMut(VerifyProgress),
-    ) -> Result<Verified, StoreError> {
+    pub fn verify(&self, progress: &mut dyn FnMut(VerifyProgress)) -> Result<Verified, StoreError> {
         let stats = self.backend.stats()?;
         let reader = self.reader()?;
         let head = reader.head()?.ok_or(StoreError::Uninitialised)?;
@@ -226,12 +223,7 @@ impl Verifying<'_> {
     }
 
     /// A node with a hash, and all below it.
-    fn node(
-        &mut self,
-        owner: Option<&B256>,
-        path: Nibbles,
-        hash: B256,
-    ) -> Result<(), StoreError> {
+    fn node(&mut self, owner: Option<&B256>, path: Nibbles, hash: B256) -> Result<(), StoreError> {
         if path.is_empty() && hash == EMPTY_ROOT_HASH {
             return Ok(());
         }
@@ -243,12 +235,7 @@ impl Verifying<'_> {
         self.below(owner, path, &rlp)
     }
 
-    fn below(
-        &mut self,
-        owner: Option<&B256>,
-        path: Nibbles,
-        rlp: &[u8],
-    ) -> Result<(), StoreError> {
+    fn below(&mut self, owner: Option<&B256>, path: Nibbles, rlp: &[u8]) -> Result<(), StoreError> {
         let corrupt = |reason: &dyn ToString| {
             corrupt(Table::Nodes, &node_key(owner, &path), reason.to_string())
         };

@@ -256,8 +256,7 @@ impl<D: DatabaseRef<Error = StoreError>> Running<'_, D> {
             let before = self.state.storage(at, slot).expect("the store is readable");
             assert_eq!(before, held.slots.get(&slot).copied().unwrap_or_default());
             let value = value(self.rng);
-            let changed =
-                EvmStorageSlot::new_changed(before, value, TransactionId::default());
+            let changed = EvmStorageSlot::new_changed(before, value, TransactionId::default());
             slots.push((slot, changed));
             match value.is_zero() {
                 true => held.slots.remove(&slot),
@@ -288,8 +287,7 @@ impl<D: DatabaseRef<Error = StoreError>> Running<'_, D> {
         let mut account = self.loaded(&held);
         account.mark_created();
         let slots = held.slots.iter().map(|(slot, value)| {
-            let written =
-                EvmStorageSlot::new_changed(U256::ZERO, *value, TransactionId::default());
+            let written = EvmStorageSlot::new_changed(U256::ZERO, *value, TransactionId::default());
             (*slot, written)
         });
         account.storage = slots.collect();

@@ -35,7 +35,11 @@ impl Folder {
     }
 }
 
-pub(crate) fn open(path: &Path, mdbx: MdbxConfig, config: StoreConfig) -> Result<Store, StoreError> {
+pub(crate) fn open(
+    path: &Path,
+    mdbx: MdbxConfig,
+    config: StoreConfig,
+) -> Result<Store, StoreError> {
     Store::open(MdbxBackend::open(path, mdbx)?, config)
 }
 

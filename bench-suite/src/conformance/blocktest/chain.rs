@@ -84,10 +84,7 @@ impl<'a> Chain<'a> {
     }
 
     /// The same for the block with a header that counts all its transactions.
-    pub(super) fn import_counting_transactions(
-        &mut self,
-        rlp: &[u8],
-    ) -> Result<B256, ImportError> {
+    pub(super) fn import_counting_transactions(&mut self, rlp: &[u8]) -> Result<B256, ImportError> {
         let mut block = RecoveredBlock::decode(rlp)?;
         block.header.transactions_root = calculate_transaction_root(&block.body.transactions);
         self.import_block(block)
