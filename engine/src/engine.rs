@@ -8,17 +8,17 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
-use alloy_primitives::Address;
 
 use revm::context::TxEnv;
 
 use crate::{
     BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock,
     controller::{Decision, decide},
+    durations::Durations,
     executor::ParallelBlockExecutorFactory,
     history::History,
     parallel::{
-        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, PleachEvm,
+        Announced, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot, PleachEvm,
         PleachEvmFactory, Pool, SpareMemory, Tracer, Validation,
     },
     serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
@@ -49,7 +49,7 @@ struct RunAhead {
     access_list: bool,
     effort: Effort,
     /// Targets that earlier blocks found to make transactions collide.
-    hot: Vec<Address>,
+    hot: Vec<Hot>,
     /// Where to write down what happens when, if somebody asked for it.
     tracer: Option<Arc<Tracer>>,
 }
@@ -73,6 +73,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     spare: SpareMemory,
     history: History,
+    durations: Durations,
 }
 
 impl Engine {
@@ -82,7 +83,12 @@ impl Engine {
     /// What the operating system says if it refuses to start a thread.
     pub fn new(config: EngineConfig) -> io::Result<Self> {
         let pool = Arc::new(Pool::new(config.threads.saturating_sub(1))?);
-        Ok(Self { pool, spare: SpareMemory::default(), history: History::default() })
+        Ok(Self {
+            pool,
+            spare: SpareMemory::default(),
+            history: History::default(),
+            durations: Durations::default(),
+        })
     }
 
     /// The number of threads that execute, the calling one included.
@@ -162,7 +168,10 @@ impl Engine {
             let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
             return Ok((output(db, result), metrics));
         }
-        let db = Committed::new(prestate.clone(), block, self.threads(), &self.spare);
+        let db = {
+            let weights = self.durations.weigh(block);
+            Committed::new(prestate.clone(), block, &weights, self.threads(), &self.spare)
+        };
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
         let failed = |error| ExecuteError::PostExecution(BlockExecutionError::other(error));
@@ -187,27 +196,31 @@ impl Engine {
         let evm_factory = PleachEvmFactory::new(EthEvmFactory::default());
         let bloom = HandedBloom::default();
         let receipts = HandedBloomReceipts::new(bloom.clone());
-        let evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
-        let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-        let announce = |evm: &mut PleachEvm<_, _>| {
-            evm.announce(Announced {
-                pool: Arc::clone(&self.pool),
-                txs: block.shared_tx_envs(),
-                before,
-                hot,
-                validation,
-                effort,
-                bloom,
-                tracer,
-            });
+        let mut evm = evm_factory.create_evm(db, chain.evm_env(block.header()));
+        // Where the memory keeps the changes, nobody has to wait for those that come before the
+        // transactions: who misses one reads anew.
+        let at_once = matches!(before, Before::Memory(_));
+        evm.announce(Announced {
+            pool: Arc::clone(&self.pool),
+            txs: block.shared_tx_envs(),
+            before,
+            hot,
+            validation,
+            effort,
+            bloom,
+            tracer,
+        });
+        if at_once {
             evm.speculate();
-        };
+        }
+        let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
         let tx_env = |evm: &mut PleachEvm<_, _>, index: usize| match evm.take_next_as_announced() {
             true => TxEnv::default(),
             false => block.tx_envs()[index].clone(),
         };
-        let (mut evm, result) = run_block(executor, chain, block, announce, tx_env)?;
-        self.history.remember(&evm.hot_targets());
+        let (mut evm, result) = run_block(executor, chain, block, PleachEvm::speculate, tx_env)?;
+        self.history.remember(&evm.heat());
+        self.durations.remember(&evm.long_calls());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))
     }

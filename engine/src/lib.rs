@@ -52,6 +52,7 @@ mod block;
 mod chain;
 mod controller;
 pub mod crypto;
+mod durations;
 mod engine;
 mod error;
 mod executor;
@@ -76,8 +77,8 @@ pub use executor::{
 pub use genesis::{genesis_header, genesis_state, genesis_state_root};
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, PleachEvm, PleachEvmFactory, SharedPrestate,
-    SpeculativeEvmFactory, Validation, View, ViewError,
+    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
+    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

@@ -27,6 +27,9 @@ pub struct Run {
     end: TxIdx,
 }
 
+/// How far above the frontier a transaction may be to be left to the committer.
+const CLOSE: usize = 2;
+
 /// What the committer finds at the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frontier {
@@ -50,6 +53,9 @@ pub struct Scheduler {
     cursor: CachePadded<AtomicUsize>,
     /// The lowest transaction that is not committed. Written by the committer alone.
     frontier: CachePadded<AtomicUsize>,
+    /// Whether the committer has nothing to do but wait for the frontier, as far as it has said. A
+    /// hint on who had better run what comes next.
+    committer_waits: AtomicBool,
     halted: AtomicBool,
     /// Transactions that start out of their order, and how many of them have.
     early: Box<[EarlyStart]>,
@@ -68,6 +74,7 @@ impl Scheduler {
             statuses: (0..transactions).map(|_| StatusWord::new()).collect(),
             cursor: CachePadded::new(AtomicUsize::new(0)),
             frontier: CachePadded::new(AtomicUsize::new(0)),
+            committer_waits: AtomicBool::new(false),
             halted: AtomicBool::new(transactions == 0),
             early: Box::default(),
             next_early: AtomicUsize::new(0),
@@ -187,9 +194,12 @@ impl Scheduler {
     pub fn finish(&self, version: Version) {
         let to = Status::new(Phase::Executed, version.incarnation);
         let awaited = self.statuses[version.index].leave(Phase::Executing, to);
+        // Relaxed: a hint.
+        let for_committer =
+            self.committer_waits.load(Ordering::Relaxed) && self.frontier() == version.index;
         // One released transaction is for this thread itself, which looks for work next: waking
         // another for it would pass a chain of transactions from thread to thread.
-        let others = self.release_quietly(version.index, awaited);
+        let others = self.release_quietly(version.index, awaited, for_committer);
         if others > 1 {
             self.idle.announce();
         }
@@ -281,7 +291,9 @@ impl Scheduler {
             }
             let to = Status::new(Phase::Committed, status.incarnation);
             if word.exchange(status, to) {
-                self.release(index, status.awaited);
+                if self.release_quietly(index, status.awaited, true) > 0 {
+                    self.idle.announce();
+                }
                 self.advance(index + 1);
                 return true;
             }
@@ -298,6 +310,11 @@ impl Scheduler {
     pub fn sleep_until_work(&self) {
         self.idle
             .sleep_unless(|| self.is_halted() || self.cursor.load(Ordering::Relaxed) < self.len());
+    }
+
+    /// The committer says whether it has nothing to do but wait for the frontier. A hint.
+    pub fn set_committer_waits(&self, waits: bool) {
+        self.committer_waits.store(waits, Ordering::Relaxed);
     }
 
     /// The committer sleeps until the frontier is not busy or there is something to claim.
@@ -350,24 +367,35 @@ impl Scheduler {
     /// Releases whoever waits for a transaction, if its awaited mark was set, and wakes threads
     /// for them.
     fn release(&self, index: TxIdx, awaited: bool) {
-        if self.release_quietly(index, awaited) > 0 {
+        if self.release_quietly(index, awaited, false) > 0 {
             self.idle.announce();
         }
     }
 
-    /// Releases whoever waits for a transaction. Returns how many there were.
-    fn release_quietly(&self, index: TxIdx, awaited: bool) -> usize {
+    /// Releases whoever waits for a transaction. Returns how many there were that any thread may
+    /// claim now.
+    ///
+    /// Where the committer is free and close, one that waited alone is left to it: it is the next
+    /// link of a chain that has arrived at the frontier, where running it takes no speculation.
+    fn release_quietly(&self, index: TxIdx, awaited: bool, committer_is_free: bool) -> usize {
         if !awaited {
             return 0;
         }
         let released = lock(&self.waiting).remove(&index).unwrap_or_default();
+        if let ([next], true) = (&*released, committer_is_free)
+            && *next <= index + CLOSE
+        {
+            self.unblock(*next, Phase::Reserved);
+            return 0;
+        }
         for waiting in &released {
-            self.unblock(*waiting);
+            self.unblock(*waiting, Phase::Ready);
         }
         released.len()
     }
 
-    fn unblock(&self, index: TxIdx) {
+    /// A transaction waits no more. It goes to `phase`, unless its incarnations are spent.
+    fn unblock(&self, index: TxIdx, phase: Phase) {
         let word = &self.statuses[index];
         loop {
             let status = word.load();
@@ -375,12 +403,12 @@ impl Scheduler {
             if status.phase != Phase::Blocked {
                 return;
             }
-            let phase = match status.incarnation < self.max_incarnations {
-                true => Phase::Ready,
-                false => Phase::Reserved,
-            };
+            let spent = status.incarnation >= self.max_incarnations;
+            let phase = if spent { Phase::Reserved } else { phase };
             if word.exchange(status, Status { phase, ..status }) {
-                self.cursor.fetch_min(index, Ordering::AcqRel);
+                if phase == Phase::Ready {
+                    self.cursor.fetch_min(index, Ordering::AcqRel);
+                }
                 return;
             }
         }

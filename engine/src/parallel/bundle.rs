@@ -69,11 +69,13 @@ pub(super) fn gather<P: DatabaseRef>(
     let ledger = ledger.unwrap_or_default();
     let odd = ledger.odd().iter().map(|step| step.1).collect();
     let plan = shared.gathering.begin(Plan { ledger, odd });
-    let mut parts = shared
-        .gathering
-        .take_part(|partition| gather_partition(&shared.memory, plan, prestate, partition))?;
-    parts.push(gather_paid(plan, &shared.memory, prestate)?);
-    let mut bundle = put_together(parts);
+    let mut whole = Whole::default();
+    shared.gathering.take_part(
+        |partition| gather_partition(&shared.memory, plan, prestate, partition),
+        |part| whole.add(part),
+    )?;
+    whole.add(gather_paid(plan, &shared.memory, prestate)?);
+    let mut bundle = whole.into_bundle();
     odd::add_odd(&mut bundle, &shared.memory, plan, prestate)?;
     Ok(bundle)
 }
@@ -85,12 +87,22 @@ pub(super) fn help_gather(shared: &Shared) {
     });
 }
 
-fn put_together(parts: Vec<Part>) -> BundleState {
-    let mut bundle = BundleState::default();
-    let accounts = parts.iter().map(|part| part.accounts.len()).sum();
-    bundle.state.reserve(accounts);
-    let mut reverts = Vec::with_capacity(accounts);
-    for part in parts {
+/// The bundle as far as it is put together.
+#[derive(Debug, Default)]
+struct Whole {
+    bundle: BundleState,
+    reverts: Vec<(Address, AccountRevert)>,
+}
+
+impl Whole {
+    fn add(&mut self, part: Part) {
+        let Self { bundle, reverts } = self;
+        if bundle.state.is_empty() {
+            // Partitions are about equal: the first one tells how much there will be.
+            let all = part.accounts.len() * (MvMemory::PARTITIONS + 2);
+            bundle.state.reserve(all);
+            reverts.reserve(all);
+        }
         for (address, account) in part.accounts {
             bundle.state_size += account.size_hint();
             bundle.state.insert(address, account);
@@ -101,8 +113,12 @@ fn put_together(parts: Vec<Part>) -> BundleState {
             reverts.push(revert);
         }
     }
-    bundle.reverts.push(reverts);
-    bundle
+
+    fn into_bundle(self) -> BundleState {
+        let Self { mut bundle, reverts } = self;
+        bundle.reverts.push(reverts);
+        bundle
+    }
 }
 
 /// One partition's share, odd accounts left out.

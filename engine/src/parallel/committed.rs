@@ -133,17 +133,18 @@ pub(crate) struct Committed<P> {
 }
 
 impl<P: Prestate> Committed<P> {
-    /// The state before a block that so many threads work on.
+    /// The state before a block that so many threads work on. `weights` say how long each
+    /// transaction is expected to take, in gas.
     pub(crate) fn new(
         prestate: Arc<P>,
         block: &RecoveredBlock,
+        weights: &[u64],
         threads: usize,
         spare: &SpareMemory,
     ) -> Self {
         let header = block.header();
         let transactions = block.transactions().len();
-        let limits = block.tx_envs().iter().map(|tx| tx.gas_limit);
-        let early = early_starts(limits, header.gas_used, threads);
+        let early = early_starts(weights.iter().copied(), header.gas_used, threads);
         let memory = spare.take(transactions, header.gas_used, header.beneficiary);
         let shared = Shared {
             memory,

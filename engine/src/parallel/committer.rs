@@ -4,20 +4,22 @@
 use std::sync::Arc;
 
 use alloy_evm::Database;
-use alloy_primitives::Address;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
-    hot::Record,
+    hot::{Heat, Record},
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Runner, SPIN_ROUNDS, Session, Speculated},
+    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
     trace::Lane,
-    validate::{Validation, correct_balances, validate},
+    validate::{Validation, correct_balances, stale_writer, validate},
 };
-use crate::{Decision, Metrics};
+use crate::{
+    Decision, Metrics,
+    durations::{Call, unexpected},
+};
 
 /// What the committer's EVM does for the next transaction.
 pub(super) enum Step<H> {
@@ -70,6 +72,10 @@ pub(super) struct Committer<E: SpeculativeEvmFactory> {
     pen: Pen,
     names: Vec<EntryId>,
     next: TxIdx,
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    long_calls: Vec<(Call, u32)>,
+    /// Since when the committer itself runs a transaction.
+    clock: Option<Clock>,
     lane: Lane,
 }
 
@@ -80,7 +86,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         effort: Effort,
         bloom: HandedBloom,
     ) -> Self {
-        let record = Record::default();
+        let record = Record::of(&session.hot);
         let (overtaken, pen) = (Vec::new(), Pen::default());
         let lane = Lane::of(&session);
         Self {
@@ -95,6 +101,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             pen,
             names: Vec::new(),
             next: 0,
+            long_calls: Vec::new(),
+            clock: None,
             lane,
         }
     }
@@ -130,23 +138,26 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let mut idle_rounds = 0;
         self.lane.turns_to(self.next);
         loop {
-            match session.scheduler().at_frontier() {
+            let frontier = session.scheduler().at_frontier();
+            if idle_rounds > 0 && frontier != Frontier::Busy {
+                session.scheduler().set_committer_waits(false);
+            }
+            match frontier {
                 Frontier::Claimed(version) if self.rehearses(version) => {
                     self.run_ahead(version);
                     continue;
                 }
-                Frontier::Claimed(version) => {
-                    self.lane.begins_in_turn(version.index);
-                    return Step::Run;
-                }
+                Frontier::Claimed(version) => return self.run_in_turn(version.index),
                 Frontier::Executed(version) => return self.settle(db, version),
                 Frontier::Busy => {}
             }
             let helper = self.helper.get_or_insert_with(|| Runner::new(&session));
             if let Some(version) = helper.claim(&session) {
+                session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
+                session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
                 std::hint::spin_loop();
             } else {
@@ -155,8 +166,12 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
     }
 
+    /// Whether to run ahead what could be run in its turn: to put it through validation, or because
+    /// it is a payment, for which running ahead is the shorter way.
     fn rehearses(&self, version: Version) -> bool {
-        self.effort == Effort::Rehearsing && version.incarnation == 0
+        let payment =
+            self.session.shared.ledger.is_some() && self.next_tx().is_some_and(E::may_be_payment);
+        version.incarnation == 0 && (payment || self.effort == Effort::Rehearsing)
     }
 
     fn run_ahead(&mut self, version: Version) {
@@ -168,7 +183,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
-        let target = E::target(&session.txs[index]);
+        let tx = &session.txs[index];
+        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
         let mut speculated = session.take(index);
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
@@ -183,15 +199,19 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 }
                 self.bloom.hand(bloom.take());
                 self.lane.stands(index, memory, &speculated);
+                let (explored, nanos) = (speculated.explored, speculated.nanos);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.record.stood(target);
+                self.record.stood(target, explored, &self.session.hot);
+                self.note_duration(index, nanos);
                 return Step::Result(result);
             }
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
-            let newly_hot = self.record.aborted(target, &session.hot);
+            let culprit = stale_writer(&session.shared, Writer::transaction(index), reads);
+            let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
+            let newly_hot = self.record.aborted(target, culprit, &session.hot);
             let chain = |target| newly_hot && session.is_mostly_hot(index, target);
             self.mostly_hot |= target.is_some_and(chain);
             self.lane.falls(index, gas, reads, memory, db, self.validation);
@@ -201,13 +221,35 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         }
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
+        self.run_in_turn(index)
+    }
+
+    fn run_in_turn(&mut self, index: TxIdx) -> Step<E::HaltReason> {
         self.lane.begins_in_turn(index);
+        self.clock = Clock::start::<E>(&self.session.txs[index]);
         Step::Run
+    }
+
+    /// Notes how long a transaction took, if that was longer than expected.
+    fn note_duration(&mut self, index: TxIdx, nanos: Option<u32>) {
+        let Some(nanos) = nanos else { return };
+        let tx = &self.session.txs[index];
+        if unexpected(nanos, E::gas_limit(tx)).is_some() {
+            let call = E::target(tx).zip(E::selector(tx));
+            self.long_calls.extend(call.map(|call| (call, nanos)));
+        }
+    }
+
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    pub(super) fn long_calls(&self) -> Vec<(Call, u32)> {
+        self.long_calls.clone()
     }
 
     /// The transaction at the frontier has been run on the committed state and gave this. Takes the
     /// state where the memory keeps the block's changes.
     pub(super) fn ran(&mut self, state: &mut EvmState) {
+        let nanos = self.clock.take().map(Clock::nanos);
+        self.note_duration(self.next, nanos);
         let session = &self.session;
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
@@ -227,9 +269,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.next += 1;
     }
 
-    /// Targets whose transactions have shown to rest on one another.
-    pub(super) fn hot_targets(&self) -> Vec<Address> {
-        self.session.hot.all()
+    /// What has been learnt of targets whose transactions rest on one another.
+    pub(super) fn heat(&self) -> Heat {
+        self.record.heat(&self.session.hot, self.mostly_hot)
     }
 
     /// What the block has cost up to here.

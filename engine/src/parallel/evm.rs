@@ -22,7 +22,7 @@ use super::{
     bundle::Gathering,
     committer::{Committer, Effort, Step},
     early::early_starts,
-    hot::HotTargets,
+    hot::{Heat, Hot, HotTargets},
     location::Writer,
     mv_memory::MvMemory,
     observe::SpeculativeEvmFactory,
@@ -33,7 +33,7 @@ use super::{
     validate::Validation,
     view::{Shared, SharedPrestate},
 };
-use crate::Metrics;
+use crate::{Metrics, durations::Call};
 
 /// Creates EVMs of the chain's factory that can be handed results.
 ///
@@ -136,7 +136,7 @@ pub(crate) struct Announced<Tx> {
     pub(crate) txs: Arc<[Tx]>,
     pub(crate) before: Before,
     /// Targets whose transactions are expected to rest on one another, a hint.
-    pub(crate) hot: Vec<Address>,
+    pub(crate) hot: Vec<Hot>,
     pub(crate) validation: Validation,
     pub(crate) effort: Effort,
     /// Where the receipt builder looks for a result's bloom, if it does.
@@ -243,10 +243,18 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         self.metrics
     }
 
-    /// Targets whose transactions have shown to rest on one another so far.
-    pub(crate) fn hot_targets(&self) -> Vec<Address> {
+    /// What has been learnt so far of targets whose transactions rest on one another.
+    pub(crate) fn heat(&self) -> Heat {
         match &self.stage {
-            Stage::Speculating(committer) => committer.hot_targets(),
+            Stage::Speculating(committer) => committer.heat(),
+            Stage::BeforeTransactions { .. } | Stage::Serial => Heat::default(),
+        }
+    }
+
+    /// Calls that took longer than expected, with their durations in nanoseconds.
+    pub(crate) fn long_calls(&self) -> Vec<(Call, u32)> {
+        match &self.stage {
+            Stage::Speculating(committer) => committer.long_calls(),
             Stage::BeforeTransactions { .. } | Stage::Serial => Vec::new(),
         }
     }

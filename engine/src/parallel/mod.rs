@@ -6,6 +6,7 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod blooms;
 mod bundle;
 mod committed;
 mod committer;
@@ -13,10 +14,12 @@ mod early;
 mod evm;
 mod hot;
 mod location;
+mod memo;
 mod mv_memory;
 mod observe;
 mod observed;
 mod parts;
+mod payment;
 mod pool;
 mod read_set;
 mod receipts;
@@ -28,12 +31,15 @@ mod view;
 pub use evm::{PleachEvm, PleachEvmFactory};
 pub use observe::SpeculativeEvmFactory;
 pub use observed::{BalanceWatcher, Debits, Observed, ObservedEvm};
+pub use payment::{Party, Payment};
 pub use validate::Validation;
 pub use view::{SharedPrestate, View, ViewError};
 
 pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
+pub(crate) use hot::{Heat, Hot};
+pub(crate) use payment::may_be_payment;
 pub(crate) use pool::Pool;
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};
 pub(crate) use trace::Tracer;

@@ -10,6 +10,7 @@ use revm::state::{Account, EvmState};
 use super::{
     location::{AccountHash, LocationHasher, SlotHash, Writer},
     parts::{AccountOverlay, Code, Known, Parts},
+    payment::Party,
 };
 
 /// The multi-version memory of one block.
@@ -299,6 +300,20 @@ impl MvMemory {
         }
     }
 
+    /// The same for the parties of a payment.
+    pub(super) fn publish_payment(
+        &self,
+        (pen, names): (&mut Pen, &mut Vec<EntryId>),
+        writer: Writer,
+        parties: &[Party],
+        mut changed: impl FnMut(&Address, After),
+    ) {
+        for party in parties {
+            let mut author = Author { memory: self, pen, names, writer };
+            changed(&party.address, author.publish_party(party));
+        }
+    }
+
     /// Takes back writes.
     pub(super) fn retract(&self, names: &[EntryId]) {
         for name in names {
@@ -446,6 +461,26 @@ impl Author<'_> {
             NewBalance { balance, bare, entry }
         });
         After { balance, nonce: parts.nonce }
+    }
+
+    fn publish_party(&mut self, party: &Party) -> After {
+        let heads = self.memory.account_heads(self.memory.account_hash(&party.address));
+        let words = AddressWords::of(&party.address);
+        let [found, balance] = party.balance;
+        let nonce = (party.nonce[0] != party.nonce[1]).then_some(party.nonce[1]);
+        if let Some(nonce) = nonce {
+            self.write(&heads.nonce, words, Part::Nonce, U256::from(nonce));
+        }
+        if !party.existed {
+            self.write(&heads.rest, words, Part::Exists, U256::from(true));
+        }
+        let balance = (balance != found).then(|| {
+            let left_out = party.address == self.memory.beneficiary && !found.is_zero();
+            let entry =
+                (!left_out).then(|| self.write(&heads.balance, words, Part::Balance, balance));
+            NewBalance { balance, bare: party.nonce[1] == 0 && !party.has_code, entry }
+        });
+        After { balance, nonce }
     }
 
     fn publish_slots(&mut self, hash: AccountHash, words: AddressWords, account: &Account) {

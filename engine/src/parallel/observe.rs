@@ -15,15 +15,21 @@ use revm::{
     handler::instructions::EthInstructions,
     inspector::NoOpInspector,
     interpreter::{
-        Instruction, InstructionContext, InstructionExecResult, Interpreter, instruction_table,
-        instructions::gas_table_spec, interpreter::EthInterpreter, interpreter_types::InputsTr,
+        Host as _, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+        Interpreter, instruction_table, instructions::gas_table_spec, interpreter::EthInterpreter,
+        interpreter_types::InputsTr,
     },
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
     state::EvmState,
 };
 
-use super::{read_set::HUGE_AMOUNT, view::View};
+use super::{
+    memo::keccak256_of_64,
+    payment::{self, Payment},
+    read_set::HUGE_AMOUNT,
+    view::View,
+};
 
 /// An [`EvmFactory`] whose EVMs can run ahead of the committed state.
 ///
@@ -59,6 +65,12 @@ pub trait SpeculativeEvmFactory:
     /// The account that a transaction calls, a hint on what it collides with.
     fn target(tx: &Self::Tx) -> Option<Address>;
 
+    /// The function that a transaction calls, by the first four bytes of its data, a hint on how
+    /// long it takes.
+    fn selector(_tx: &Self::Tx) -> Option<[u8; 4]> {
+        None
+    }
+
     /// A transaction's gas limit, a hint on how long it takes.
     fn gas_limit(_tx: &Self::Tx) -> u64 {
         0
@@ -68,6 +80,18 @@ pub trait SpeculativeEvmFactory:
     /// thread at once.
     fn looks_cheap(_tx: &Self::Tx) -> bool {
         false
+    }
+
+    /// Whether a transaction may turn out to need no interpreter, for [`Self::pay`] to see.
+    fn may_be_payment(_tx: &Self::Tx) -> bool {
+        false
+    }
+
+    /// Carries out a transaction that calls no code, without the EVM's frames and journal, reading
+    /// accounts from the view. The result, and each account's numbers, must be those that the EVM
+    /// gives. `None` leaves the transaction to the EVM, which starts over.
+    fn pay(_tx: &Self::Tx, _evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        None
     }
 
     /// Called after each incarnation, to report withdrawals that happen outside of frames, such as
@@ -103,12 +127,26 @@ impl SpeculativeEvmFactory for EthEvmFactory {
         tx.kind.to().copied()
     }
 
+    fn selector(tx: &TxEnv) -> Option<[u8; 4]> {
+        tx.data.first_chunk().copied()
+    }
+
     fn gas_limit(tx: &TxEnv) -> u64 {
         tx.gas_limit
     }
 
     fn looks_cheap(tx: &TxEnv) -> bool {
         tx.data.is_empty() || tx.gas_limit <= 30_000
+    }
+
+    fn may_be_payment(tx: &TxEnv) -> bool {
+        payment::may_be_payment(tx)
+    }
+
+    fn pay(tx: &TxEnv, evm: &mut Self::Speculative) -> Option<Payment<Self::HaltReason>> {
+        let context = evm.ctx_mut();
+        context.tx = tx.clone();
+        payment::pay(context)
     }
 
     fn after_transaction(tx: &TxEnv, evm: &mut Self::Speculative) {
@@ -132,10 +170,11 @@ type Host = EthEvmContext<View>;
 type Instructions = EthInstructions<EthInterpreter, Host>;
 type InstructionFn = fn(InstructionContext<'_, Host, EthInterpreter>) -> InstructionExecResult;
 
-/// Ethereum's instructions, those that use balances wrapped.
+/// Ethereum's instructions, those that use balances wrapped, and hashing with a memory.
 fn observing_instructions(spec: SpecId) -> Instructions {
     let mut table = instruction_table::<EthInterpreter, Host>();
-    let wrapped: [(u8, InstructionFn); 7] = [
+    let wrapped: [(u8, InstructionFn); 8] = [
+        (opcode::KECCAK256, hash),
         (opcode::BALANCE, balance),
         (opcode::SELFBALANCE, self_balance),
         (opcode::SELFDESTRUCT, self_destruct),
@@ -169,6 +208,30 @@ fn running_balance(host: &Host, address: &Address) -> U256 {
 fn stack_item(interpreter: &Interpreter, depth: usize) -> Option<U256> {
     let stack = interpreter.stack.data();
     stack.len().checked_sub(depth + 1).map(|at| stack[at])
+}
+
+/// KECCAK256. Of the two words that place a mapping's entry it is remembered; memory that has to
+/// grow first, and all other lengths, are the original's.
+fn hash(context: Wrapped<'_>) -> InstructionExecResult {
+    let InstructionContext { interpreter, host } = context;
+    let short = stack_item(interpreter, 1) == Some(U256::from(64));
+    let offset = stack_item(interpreter, 0).and_then(|offset| usize::try_from(offset).ok());
+    let end = offset.and_then(|offset| offset.checked_add(64));
+    let (true, Some(offset)) =
+        (short, offset.filter(|_| end.is_some_and(|end| end <= interpreter.memory.len())))
+    else {
+        return original(opcode::KECCAK256, InstructionContext { interpreter, host });
+    };
+    if !interpreter.gas.record_regular_cost(host.gas_params().keccak256_cost(64)) {
+        return Err(InstructionResult::OutOfGas);
+    }
+    let mut input = [0; 64];
+    input.copy_from_slice(&interpreter.memory.slice_len(offset, 64));
+    let Some(([_], top)) = interpreter.stack.popn_top() else {
+        return Err(InstructionResult::StackUnderflow);
+    };
+    *top = keccak256_of_64(&input).into();
+    Ok(())
 }
 
 fn balance(context: Wrapped<'_>) -> InstructionExecResult {

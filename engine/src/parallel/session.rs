@@ -7,21 +7,24 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
-use alloy_primitives::{Address, Bloom, logs_bloom};
+use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
-use revm::context::result::ResultAndState;
+use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
-    hot::HotTargets,
+    hot::{EXPLORED, HotTargets},
     location::Writer,
     observe::SpeculativeEvmFactory,
+    payment::Payment,
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
@@ -45,11 +48,22 @@ pub(super) struct Speculated<H> {
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Bloom>,
+    /// Whether it did not wait for others of its target, although that is held to be hot.
+    pub(super) explored: bool,
+    /// How long it took, in nanoseconds, if that was measured.
+    pub(super) nanos: Option<u32>,
 }
 
 impl<H> Default for Speculated<H> {
     fn default() -> Self {
-        Self { result: None, reads: ReadSet::default(), writes: Vec::new(), bloom: None }
+        Self {
+            result: None,
+            reads: ReadSet::default(),
+            writes: Vec::new(),
+            bloom: None,
+            explored: false,
+            nanos: None,
+        }
     }
 }
 
@@ -134,16 +148,13 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.workers
     }
 
-    /// The closest lower transaction to the same target that has not executed, if the target's
-    /// transactions have shown to rest on one another.
+    /// The closest lower transaction to the same target, or to one of its group, that has not
+    /// executed, if the target's transactions have shown to rest on one another.
     fn likely_dependency(&self, index: TxIdx) -> Option<TxIdx> {
         let target = E::target(&self.txs[index])?;
-        if !self.hot.contains(&target) {
-            return None;
-        }
         let lower = (self.scheduler().frontier()..index).rev().take(LOOK_BACK);
-        let mut same = lower.filter(|lower| E::target(&self.txs[*lower]) == Some(target));
-        same.find(|lower| !self.scheduler().has_executed(*lower))
+        let lower = lower.filter_map(|lower| Some((lower, E::target(&self.txs[lower])?)));
+        self.hot.find_kin(&target, lower, |lower| !self.scheduler().has_executed(*lower))
     }
 
     /// Whether most transactions from `index` on call one target whose transactions have shown to
@@ -194,9 +205,26 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Rounds that a thread looks for work before it sleeps: a few microseconds, about what waking
-/// costs.
-pub(super) const SPIN_ROUNDS: u32 = 256;
+/// Gas limit from which on a transaction's time is taken.
+const TIMED_FROM: u64 = 100_000;
+
+/// Takes a transaction's time, where that is worth a look at the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn start<E: SpeculativeEvmFactory>(tx: &E::Tx) -> Option<Self> {
+        (E::gas_limit(tx) >= TIMED_FROM).then(|| Self(Instant::now()))
+    }
+
+    pub(super) fn nanos(self) -> u32 {
+        u32::try_from(self.0.elapsed().as_nanos()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
+/// waking it costs.
+pub(super) const SPIN_ROUNDS: u32 = 2_000;
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
@@ -212,6 +240,8 @@ pub(super) struct Runner<E: SpeculativeEvmFactory> {
     delivered: VecDeque<TxIdx>,
     spare: Option<Box<Speculated<E::HaltReason>>>,
     reserved: Run,
+    /// Transactions so far that had better wait for others.
+    waits: u32,
     /// Which of the session's counters are this thread's.
     number: usize,
     lane: Lane,
@@ -233,6 +263,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             delivered: VecDeque::new(),
             spare: None,
             reserved: Run::default(),
+            waits: 0,
             number,
             lane: Lane::of(session),
         }
@@ -262,16 +293,34 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
     fn execute(&mut self, session: &Session<E>, version: Version) {
         let index = version.index;
         let tx = &session.txs[index];
-        if let Some(dependency) = session.likely_dependency(index) {
-            session.scheduler().postpone(version, dependency);
-            return;
+        let dependency = session.likely_dependency(index);
+        if let Some(dependency) = dependency {
+            self.waits += 1;
+            if !self.waits.is_multiple_of(EXPLORED) {
+                session.scheduler().postpone(version, dependency);
+                return;
+            }
         }
         let counters = &session.counters[self.number];
         counters.count_execution();
         self.lane.begins(index);
         let mut speculated = self.blank(session);
+        speculated.explored = dependency.is_some();
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
+        if session.shared.ledger.is_some() && E::may_be_payment(tx) {
+            if let Some(payment) = E::pay(tx, &mut self.evm) {
+                E::after_transaction(tx, &mut self.evm);
+                let _ = self.evm.db_mut().finish(&mut speculated.reads);
+                self.deliver_payment(session, version, speculated, payment);
+                return;
+            }
+            let _ = self.evm.db_mut().finish(&mut speculated.reads);
+            let reads = std::mem::take(&mut speculated.reads);
+            self.evm.db_mut().begin(index, E::sender(tx), reads);
+        }
+        let clock = Clock::start::<E>(tx);
         let result = self.evm.transact_raw(tx.clone());
+        speculated.nanos = clock.map(Clock::nanos);
         E::after_transaction(tx, &mut self.evm);
         let failure = self.evm.db_mut().finish(&mut speculated.reads);
         match (result, failure) {
@@ -302,6 +351,39 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let used = if committed { self.delivered.pop_front() } else { None };
         let blank = self.spare.take().or_else(|| session.take(used?));
         blank.unwrap_or_default()
+    }
+
+    fn deliver_payment(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        mut speculated: Box<Speculated<E::HaltReason>>,
+        Payment { result, parties }: Payment<E::HaltReason>,
+    ) {
+        let Speculated { reads, writes, .. } = &mut *speculated;
+        writes.clear();
+        let (names, writer) = ((&mut self.pen, writes), Writer::transaction(version.index));
+        session.shared.memory.publish_payment(names, writer, &parties, |address, after| {
+            if let Some(read) = reads.account_mut(address) {
+                read.after = after;
+            }
+        });
+        (speculated.bloom, speculated.nanos) = (None, None);
+        speculated.result = Some(ResultAndState { result, state: EvmState::default() });
+        self.hand_over(session, version, speculated);
+    }
+
+    /// Leaves a result, whose writes are all published, where the committer finds it.
+    fn hand_over(
+        &mut self,
+        session: &Session<E>,
+        version: Version,
+        speculated: Box<Speculated<E::HaltReason>>,
+    ) {
+        self.lane.ends(Ending::Delivered);
+        session.store(version.index, Some(speculated));
+        session.scheduler().finish(version);
+        self.delivered.push_back(version.index);
     }
 
     fn deliver(
@@ -338,9 +420,6 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             E::recycle(&mut self.evm, state);
         }
         speculated.result = Some(result);
-        self.lane.ends(Ending::Delivered);
-        session.store(index, Some(speculated));
-        session.scheduler().finish(version);
-        self.delivered.push_back(index);
+        self.hand_over(session, version, speculated);
     }
 }

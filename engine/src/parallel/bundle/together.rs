@@ -44,31 +44,39 @@ impl Gathering {
         (partition < MvMemory::PARTITIONS).then_some(partition)
     }
 
-    /// The committer's part: works until all parts are there.
+    /// The committer's part: works until all parts are there, and puts them together while others
+    /// still make some.
     pub(super) fn take_part<E>(
         &self,
         mut work: impl FnMut(usize) -> Result<Part, E>,
-    ) -> Result<Vec<Part>, E> {
+        mut add: impl FnMut(Part),
+    ) -> Result<(), E> {
         let mut missing = [true; MvMemory::PARTITIONS];
-        let mut parts = Vec::with_capacity(MvMemory::PARTITIONS + 1);
         let mut own = 0;
-        while let Some(partition) = self.next() {
-            parts.push(work(partition)?);
-            missing[partition] = false;
-            own += 1;
-        }
-        // Acquire: pairs with the release in `help`; the parts are behind a lock besides.
-        while own + self.helped.load(Ordering::Acquire) < MvMemory::PARTITIONS {
-            std::hint::spin_loop();
-        }
-        for (partition, part) in self.parts.lock().drain(..) {
-            missing[partition] = false;
-            parts.push(part);
+        loop {
+            // Acquire: pairs with the release in `help`. Loaded before the look at the parts: if
+            // all have been helped with, all that was made is there.
+            let helped = self.helped.load(Ordering::Acquire);
+            let ready = std::mem::take(&mut *self.parts.lock());
+            if !ready.is_empty() {
+                for (partition, part) in ready {
+                    missing[partition] = false;
+                    add(part);
+                }
+            } else if let Some(partition) = self.next() {
+                missing[partition] = false;
+                add(work(partition)?);
+                own += 1;
+            } else if own + helped >= MvMemory::PARTITIONS {
+                break;
+            } else {
+                std::hint::spin_loop();
+            }
         }
         for partition in (0..MvMemory::PARTITIONS).filter(|partition| missing[*partition]) {
-            parts.push(work(partition)?);
+            add(work(partition)?);
         }
-        Ok(parts)
+        Ok(())
     }
 
     /// A worker's part: waits a while for the plan and works while there is work.
