@@ -7,6 +7,7 @@ mod keccak;
 mod picture;
 mod recover;
 mod root;
+mod store;
 
 use std::{
     io::{self, Write},
@@ -33,6 +34,8 @@ enum Benchmark {
     Root(root::RootArgs),
     /// Sender recovery: signatures a second over the batch size, on the CPU and each device.
     Recover(recover::RecoverArgs),
+    /// A block's commit to a large store on disk, and random reads of it.
+    Store(store::StoreArgs),
     /// Keccak-256: messages a second over the batch size, on the CPU and each device.
     Keccak(keccak::KeccakArgs),
 }
@@ -43,6 +46,7 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         Benchmark::Execute(args) => return execute::run(args),
         Benchmark::Root(args) => return root::run(args),
         Benchmark::Recover(args) => recover::run(args),
+        Benchmark::Store(args) => store::run(args),
         Benchmark::Keccak(args) => keccak::run(args),
     };
     match done {

@@ -11,7 +11,7 @@ use super::error::StoreError;
 
 /// The lock on a folder. The operating system gives it up when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct FolderLock(#[expect(dead_code, reason = "held open, for its lock")] File);
+pub(super) struct FolderLock(File);
 
 impl FolderLock {
     /// Locks a folder, which is there, and leaves the process's id for others to read.
@@ -43,6 +43,14 @@ impl FolderLock {
             .and_then(|()| writeln!(file, "{}", process::id()));
         written.map_err(|source| io_error("cannot write to", &path, source))?;
         Ok(Self(file))
+    }
+}
+
+impl Drop for FolderLock {
+    /// Closing the file would do, were it not that a process which this one is about to start may
+    /// have it open for a moment as well.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 

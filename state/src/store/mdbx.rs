@@ -31,6 +31,12 @@ const MAX_READERS: u64 = 2_048;
 const READER: u64 = 64;
 /// The most bytes by which the file grows at a time.
 const MAX_GROWTH: u64 = 64 << 20;
+/// The operating system's number for an error of input or output.
+const EIO: i32 = 5;
+/// Bytes written to see whether there is room.
+const PROBE: usize = 1 << 20;
+/// The least bytes that a database takes: MDBX takes a shorter file for none.
+const LEAST_FILE: u64 = 3 * 4_096;
 /// The file that says that the tables were made, and which must be there from then on.
 const MARK: &str = "STORE";
 
@@ -88,6 +94,22 @@ impl MdbxBackend {
         store_error(&self.folder, self.config, doing, error)
     }
 
+    /// An error of a write. MDBX says of a write that was cut short only that there was one, which
+    /// is what a full disk does first.
+    fn write_error(&self, error: MdbxError) -> StoreError {
+        let is_short = error == MdbxError::Other(EIO);
+        let full = is_short.then(|| self.probe().err()).flatten();
+        full.unwrap_or_else(|| self.error("writing", error))
+    }
+
+    /// Whether there is any room on the disk.
+    fn probe(&self) -> Result<(), StoreError> {
+        let path = self.folder.join("PROBE");
+        let written = fs::write(&path, vec![0; PROBE]);
+        let _ = fs::remove_file(&path);
+        written.map_err(|source| io_error("cannot write", &path, source))
+    }
+
     fn write_all(&self, batch: &Batch) -> Result<(), MdbxError> {
         let transaction = self.environment.begin_rw_unsync()?;
         for (table, changes) in batch.tables() {
@@ -117,8 +139,8 @@ fn check_files(folder: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(source) => return Err(io_error("cannot look at", &data, source)),
     };
-    if !is_new && length == 0 {
-        let reason = "it was written once, and is empty or missing now";
+    if !is_new && length < LEAST_FILE {
+        let reason = format!("it was written once, and has {length} bytes now");
         return Err(StoreError::corrupt(data.display(), reason));
     }
     Ok(())
@@ -150,7 +172,17 @@ fn mark(folder: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let text = "A store of Pleach: see its documentation before changing anything here.\n";
-    fs::write(&path, text).map_err(|source| io_error("cannot write", &path, source))
+    fs::write(&path, text).map_err(|source| io_error("cannot write", &path, source))?;
+    sync_folder(folder)
+}
+
+/// Makes the names in a folder durable, where that is not done with the files themselves.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| io_error("cannot make durable", folder, source))?;
+    }
+    Ok(())
 }
 
 fn open_environment(folder: &Path, config: MdbxConfig) -> Result<Environment, StoreError> {
@@ -242,7 +274,7 @@ impl Backend for MdbxBackend {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.write_all(batch).map_err(|error| self.error("writing", error))
+        self.write_all(batch).map_err(|error| self.write_error(error))
     }
 
     fn stats(&self) -> Result<BackendStats, StoreError> {

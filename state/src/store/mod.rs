@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] keeps the state after its head as flat tables (accounts, slots, codes), the nodes of
 //! its tries, the chain's blocks, and for the last blocks what their changes replaced. Its tables
-//! lie in a [`Backend`]: [`MdbxBackend`] on disk, [`MemoryBackend`] for tests, or an embedder's own.
+//! lie in a [`Backend`]: `MdbxBackend` on disk, [`MemoryBackend`] for tests, or an embedder's own.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -116,6 +116,13 @@ impl Reader {
         self.get_sealed(Table::Meta, b"head", decode_head)
     }
 
+    /// The hash of the first block.
+    pub(super) fn genesis(&self) -> Result<Option<B256>, StoreError> {
+        self.get_sealed(Table::Meta, b"genesis", |value| {
+            B256::try_from(value).map_err(|_| format!("a hash of {} bytes", value.len()))
+        })
+    }
+
     pub(super) fn account(&self, address: &Address) -> Result<Option<AccountFields>, StoreError> {
         self.get_sealed(Table::Accounts, address.as_slice(), decode_account)
     }

@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or is corrupt.
     pub fn genesis(&self) -> Result<Option<B256>, StoreError> {
-        genesis(&self.reader()?)
+        self.reader()?.genesis()
     }
 
     /// Makes sure that the store holds the chain with this genesis hash.
@@ -104,7 +104,7 @@ impl Store {
     pub fn init(&self, header: &Header, state: &FlatState) -> Result<Head, StoreError> {
         let _one_at_a_time = self.writing.lock();
         let reader = self.reader()?;
-        if let Some(genesis) = genesis(&reader)? {
+        if let Some(genesis) = reader.genesis()? {
             return Err(StoreError::AlreadyInitialised { genesis });
         }
         let hash = header.hash_slow();
@@ -182,7 +182,7 @@ impl Store {
             Some(head) => Some(reader.oldest_unwind(&head)?),
             None => None,
         };
-        let genesis = genesis(&reader)?;
+        let genesis = reader.genesis()?;
         let backend = self.backend.stats()?;
         Ok(StoreStats { schema: SCHEMA, genesis, head, oldest_unwind, backend })
     }
@@ -193,16 +193,14 @@ fn schema(bytes: &[u8]) -> Decoded<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-fn genesis(reader: &Reader) -> Result<Option<B256>, StoreError> {
-    reader.get_sealed(Table::Meta, b"genesis", |value| {
-        B256::try_from(value).map_err(|_| format!("a hash of {} bytes", value.len()))
-    })
-}
-
 /// Compares the head with its header, and the state's root node with the header's root.
 fn check_head(reader: &Reader) -> Result<(), StoreError> {
-    let Some(head) = reader.head()? else {
-        return Err(corrupt(Table::Meta, b"head", "a store with a schema has a head"));
+    let (Some(_), Some(head)) = (reader.genesis()?, reader.head()?) else {
+        return Err(corrupt(
+            Table::Meta,
+            b"head",
+            "a store with a schema has a first and a last block",
+        ));
     };
     let number = head.number.to_be_bytes();
     let header = reader.header(head.number)?;

@@ -96,6 +96,9 @@ impl Verifying<'_> {
             Ok(ControlFlow::Break(()))
         })?;
         let first = first.unwrap_or(head.number);
+        if self.reader.genesis()? != self.reader.hash(first)?.map(|(hash, _)| hash) {
+            return Err(corrupt(Table::Meta, b"genesis", "it is not the first block's hash"));
+        }
         let mut parent = None;
         for number in first..=head.number {
             parent = Some(self.block(number, parent)?);

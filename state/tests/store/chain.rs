@@ -82,6 +82,8 @@ pub(crate) fn flat(model: &Model) -> FlatState {
     state
 }
 
+const MOST_ADDRESSES: u64 = 34;
+
 /// A chain as it should be in the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
@@ -96,7 +98,7 @@ impl Chain {
     /// A chain with a random genesis state, not in any store yet.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let addresses = 4 + rng.below(30);
+        let addresses = 4 + rng.below(MOST_ADDRESSES - 3);
         let mut model = Model::new();
         for _ in 0..rng.below(addresses) {
             let account = contract(&mut rng);
@@ -105,6 +107,24 @@ impl Chain {
         let header =
             Header { state_root: root(&model), extra_data: salt(seed), ..Header::default() };
         Self { rng, blocks: vec![(header, model)], addresses }
+    }
+
+    /// A chain that goes on where a store is, which is all that is known of it.
+    pub(crate) fn resume(seed: u64, snapshot: &Snapshot) -> Self {
+        let header = snapshot.header(snapshot.head().number).expect("readable").expect("there");
+        let read = |at: Address| {
+            let info = snapshot.basic_ref(at).expect("readable")?;
+            let code = snapshot.code_by_hash_ref(info.code_hash).expect("readable");
+            let slot = |slot| (slot, snapshot.storage_ref(at, slot).expect("readable"));
+            let mut slots: BTreeMap<_, _> = (0..12).map(U256::from).map(slot).collect();
+            slots.retain(|_, value| !value.is_zero());
+            let AccountInfo { nonce, balance, .. } = info;
+            let code = Bytes::copy_from_slice(code.original_byte_slice());
+            Some((at, ModelAccount { nonce, balance, code, slots }))
+        };
+        let model: Model = (0..MOST_ADDRESSES).map(address).filter_map(read).collect();
+        assert_eq!(root(&model), header.state_root, "the flat state is that of the head");
+        Self { rng: Rng(seed), blocks: vec![(header, model)], addresses: MOST_ADDRESSES }
     }
 
     /// Puts the genesis block into a store.

@@ -9,6 +9,8 @@ mod refusals;
 mod rng;
 
 #[cfg(feature = "mdbx")]
+mod child;
+#[cfg(feature = "mdbx")]
 mod damage;
 #[cfg(feature = "mdbx")]
 mod folder;
