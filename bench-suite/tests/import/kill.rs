@@ -65,8 +65,12 @@ fn a_killed_import_loses_nothing_that_was_durable() {
     let _ = writeln!(std::io::stderr(), "kill: a whole import takes {whole:?}");
     let (mut random, mut tally) = (seed, Tally::default());
     for round in 0..rounds() {
-        // Often within the first commits, now and then after the end.
-        let longest = if round % 4 == 0 { whole * 5 / 4 } else { whole / 3 };
+        // One in four while the store is made or opened, one in four perhaps after the end.
+        let longest = match round % 4 {
+            0 => whole * 3 / 2,
+            1 => whole / 3,
+            _ => whole,
+        };
         let after = longest.mul_f64((next(&mut random) % 10_000) as f64 / 10_000.0);
         let commit_blocks = 1 + next(&mut random) % 12;
         let context = format!("seed {seed}, round {round}, killed after {after:?}");
