@@ -372,3 +372,28 @@ fn genesis_blob_schedule(config: &ChainConfig) -> Result<Vec<(u64, BlobParams)>,
     }
     Ok(schedule)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chain whose rules name a total difficulty and no block.
+    #[test]
+    fn an_open_merge_is_closed_at_a_block() {
+        let mut genesis = Genesis { difficulty: U256::from(10), ..Genesis::default() };
+        genesis.config.london_block = Some(0);
+        genesis.config.shanghai_time = Some(100);
+        genesis.config.terminal_total_difficulty = Some(U256::from(50));
+        let open = ChainSpec::from_genesis(&genesis).unwrap();
+        assert_eq!(open.open_merge(), Some(U256::from(50)));
+        assert!(!open.is_paris_active_at_block(1_000_000));
+        let closed = open.with_merge_at(7);
+        assert_eq!(closed.open_merge(), None);
+        let forks = [(6, 0), (7, 0), (8, 100)].map(|(number, time)| closed.fork_name(number, time));
+        assert_eq!(forks, ["LONDON", "PARIS", "SHANGHAI"]);
+        assert_eq!(ChainSpec::mainnet().open_merge(), None);
+        // Reached by the first block's difficulty alone.
+        genesis.config.terminal_total_difficulty = Some(U256::from(10));
+        assert_eq!(ChainSpec::from_genesis(&genesis).unwrap().open_merge(), None);
+    }
+}

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     thread,
     time::{Duration, Instant},
