@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{
+    Block, Header, SignableTransaction, Transaction, TxEnvelope, transaction::Recovered,
+};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError, RecoveryRequest, recover_one};
+use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
 use revm::{context::TxEnv, context_interface::either::Either};
 
 /// A block whose senders, and EIP-7702 authorities, are known.
@@ -93,9 +95,16 @@ impl RecoveredBlock {
         blocks: Vec<(Block<TxEnvelope>, bool)>,
         accelerator: &Accelerator,
     ) -> Vec<(u64, Result<Self, BlockError>)> {
+        let txs = || blocks.iter().flat_map(|(block, _)| &block.body.transactions);
+        if txs().count() > RECOVER_INLINE {
+            accelerator.rouse();
+        }
+        let messages: Vec<_> = txs().map(signed_message).collect();
+        let mut hashes = accelerator.keccak256(&messages).into_iter();
         let requests = blocks.iter().flat_map(|(block, homestead)| {
             let txs = &block.body.transactions;
-            sender_requests(txs, *homestead).chain(authority_requests(txs))
+            let hashes: Vec<_> = hashes.by_ref().take(txs.len()).collect();
+            sender_requests(txs, hashes, *homestead).chain(authority_requests(txs))
         });
         let requests: Vec<_> = requests.collect();
         let mut recovered = accelerator.recover(&requests).into_iter();
@@ -194,13 +203,27 @@ impl RecoveredBlock {
 /// Requests for the senders of all transactions, in block order.
 fn sender_requests(
     txs: &[TxEnvelope],
+    hashes: Vec<B256>,
     homestead: bool,
 ) -> impl Iterator<Item = RecoveryRequest> + '_ {
-    txs.iter().map(move |tx| RecoveryRequest {
+    txs.iter().zip(hashes).map(move |(tx, message_hash)| RecoveryRequest {
         signature: *tx.signature(),
-        message_hash: tx.signature_hash(),
+        message_hash,
         require_low_s: homestead,
     })
+}
+
+/// The bytes whose hash was signed.
+fn signed_message(tx: &TxEnvelope) -> Vec<u8> {
+    let mut message = Vec::with_capacity(tx.input().len() + 256);
+    match tx {
+        TxEnvelope::Legacy(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip2930(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip1559(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip4844(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip7702(tx) => tx.tx().encode_for_signing(&mut message),
+    }
+    message
 }
 
 /// Requests for the authorities of all EIP-7702 transactions, in block order. A signature that is

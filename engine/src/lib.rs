@@ -46,6 +46,8 @@
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
 //! | [`import`] | chains of blocks into a store |
+//! | `intermediate` | state roots between transactions, for receipts before Byzantium |
+//! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
 mod block;
@@ -56,9 +58,11 @@ mod durations;
 mod engine;
 mod error;
 mod executor;
+mod follow;
 mod genesis;
 mod history;
 pub mod import;
+mod intermediate;
 mod output;
 mod parallel;
 mod prestate;
@@ -69,16 +73,19 @@ pub mod validate;
 pub use block::{BlockError, RecoveredBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
-pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
+pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};
 pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
 pub use genesis::{genesis_header, genesis_state, genesis_state_root};
+pub use follow::Follower;
+pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
-    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
+    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, Party,
+    Payment, PleachEvm, PleachEvmFactory, SharedPrestate, SpeculativeEvmFactory, Validation, View,
+    ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

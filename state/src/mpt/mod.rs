@@ -13,6 +13,7 @@
 //! | `trie`, `workers` | a trie in one part or sixteen; the threads that share parts |
 //! | `changes`, `state_trie` | what a block changes; accounts and storages together |
 //! | `persist` | the nodes that changed, for whoever stores them |
+//! | `proof` | known nodes handed out |
 //! | `root_task` | tries revealed while a block still runs |
 //! | `source`, `keccak`, `error` | the seams: where nodes come from, who hashes, what goes wrong |
 
@@ -27,6 +28,7 @@ mod key;
 mod node;
 mod part;
 mod persist;
+mod proof;
 mod reveal;
 mod root_task;
 mod source;
@@ -45,7 +47,7 @@ pub use error::{NamedNode, TrieError};
 pub use keccak::{KeccakBatch, KeccakStats, keccak_one_by_one};
 pub use persist::{NodeChange, NodeChanges};
 pub use reveal::Siblings;
-pub use root_task::{RootHints, RootTask, TouchedKey};
+pub use root_task::{RootTask, TouchedKey};
 pub use source::{NoNodes, NodePlace, NodeSource, SourceError};
 pub use state_trie::StateTrie;
 pub use workers::TrieWorkers;
