@@ -78,8 +78,8 @@ pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
-pub use genesis::{genesis_header, genesis_state, genesis_state_root};
 pub use follow::Follower;
+pub use genesis::{genesis_header, genesis_state, genesis_state_root};
 pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_consensus::{Eip658Value, proofs::calculate_receipt_root};
+use alloy_hardforks::EthereumHardforks;
 use pleach_state::{
     mpt::{StateChanges, StateTrie, TrieWorkers},
     store::{Pending, Snapshot},
@@ -19,12 +21,15 @@ use super::{
     batch::BlockBatch, cached::Cached, input::ReadyBlock, prefetch::Prefetcher, report::Clocks,
 };
 use crate::{
-    BlockOutput, ExecuteOptions,
-    validate::{validate_output, validate_system_contracts},
+    BlockOutput, ExecuteOptions, IntermediateRootError, intermediate_roots,
+    validate::{OutputError, validate_output, validate_system_contracts},
 };
 
 /// How often a request to stop is looked for while no block comes.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// More nodes of tries than this are not copied for the roots between transactions.
+const EARLY_NODES: usize = 1 << 16;
 
 type Blocks = Receiver<Result<ReadyBlock, ImportError>>;
 
@@ -107,6 +112,10 @@ impl<'a> Applier<'a> {
             match self.wait(blocks) {
                 Ok(ready) => {
                     let ready = ready?;
+                    if is_early(&ready) && self.tries.node_count() > EARLY_NODES {
+                        self.commit(prefetcher, tell)?;
+                        self.tries = tries_of(&self.below, &self.importer.workers);
+                    }
                     self.apply(&ready)?;
                     let (number, txs, gas) = facts(&ready);
                     tell(ImportEvent::Valid { number, txs, gas });
@@ -140,7 +149,10 @@ impl<'a> Applier<'a> {
     /// Executes a block and adds it to the batch, if everything about it is right.
     fn apply(&mut self, ready: &ReadyBlock) -> Result<(), ImportError> {
         let begin = Instant::now();
-        let output = self.execute(ready)?;
+        let mut output = self.execute(ready)?;
+        if is_early(ready) {
+            self.complete_receipts(ready, &mut output)?;
+        }
         let executed = Instant::now();
         self.check_root(ready, &output)?;
         self.report.times.execute += executed - begin;
@@ -171,6 +183,37 @@ impl<'a> Applier<'a> {
             .and_then(|()| validate_system_contracts(chain, block.header(), &*self.state, &output))
             .map_err(|error| refused(ready, error.into()))?;
         Ok(output)
+    }
+
+    /// Gives the receipts of a block before Byzantium the state roots that they hold, and compares
+    /// them with the header.
+    fn complete_receipts(
+        &self,
+        ready: &ReadyBlock,
+        output: &mut BlockOutput,
+    ) -> Result<(), ImportError> {
+        let (block, tries) = (&ready.block, self.tries.clone());
+        let roots = intermediate_roots(&ready.place.chain, block, &self.state, tries, &*self.below);
+        let (number, hash) = (block.header().number, ready.place.hash);
+        let roots = roots.map_err(|error| match error {
+            IntermediateRootError::Execute(source) => {
+                ImportError::State { number, hash, source: Box::new(source) }
+            }
+            IntermediateRootError::Trie { source, .. } => {
+                ImportError::Tries { number, hash, source }
+            }
+        })?;
+        for (receipt, root) in output.receipts.iter_mut().zip(roots) {
+            if let Some(inner) = receipt.as_receipt_with_bloom_mut() {
+                inner.receipt.status = Eip658Value::PostState(root);
+            }
+        }
+        let executed = calculate_receipt_root(&output.receipts);
+        let header = block.header().receipts_root;
+        match executed == header {
+            true => Ok(()),
+            false => Err(refused(ready, OutputError::ReceiptsRoot { header, executed }.into())),
+        }
     }
 
     fn check_root(&mut self, ready: &ReadyBlock, output: &BlockOutput) -> Result<(), ImportError> {
@@ -236,6 +279,12 @@ impl<'a> Applier<'a> {
 fn tries_of(below: &Cached<Snapshot>, workers: &TrieWorkers) -> StateTrie {
     let root = below.below().head().state_root;
     StateTrie::new(root).with_workers(workers.clone()).recording_nodes()
+}
+
+/// Whether a block's receipts hold the state roots after its transactions (EIP-658 ended that).
+fn is_early(ready: &ReadyBlock) -> bool {
+    let (block, chain) = (&ready.block, &ready.place.chain);
+    !block.transactions().is_empty() && !chain.is_byzantium_active_at_block(block.header().number)
 }
 
 /// A block's number, transactions and gas.
