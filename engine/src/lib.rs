@@ -46,6 +46,7 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | [`import`] | chains of blocks into a store |
 //! | `intermediate` | state roots between transactions, for receipts before Byzantium |
 //! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
@@ -60,7 +61,9 @@ mod engine;
 mod error;
 mod executor;
 mod follow;
+mod genesis;
 mod history;
+pub mod import;
 mod intermediate;
 mod output;
 mod parallel;
@@ -80,6 +83,7 @@ pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
 pub use follow::Follower;
+pub use genesis::{genesis_header, genesis_state, genesis_state_root};
 pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use alloy_consensus::{Block, TxEnvelope};
+use alloy_consensus::{Block, TxEnvelope, proofs::calculate_transaction_root};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, U256};
 use pleach_engine::{
@@ -103,7 +103,17 @@ impl<'a> Chain<'a> {
 
     /// Validates a block in every respect, executes it and adds it. Returns its hash.
     pub(super) fn import(&mut self, rlp: &[u8]) -> Result<B256, ImportError> {
-        let block = RecoveredBlock::decode(rlp)?;
+        self.import_block(RecoveredBlock::decode(rlp)?)
+    }
+
+    /// The same for the block with a header that counts all its transactions.
+    pub(super) fn import_counting_transactions(&mut self, rlp: &[u8]) -> Result<B256, ImportError> {
+        let mut block = RecoveredBlock::decode(rlp)?;
+        block.header.transactions_root = calculate_transaction_root(&block.body.transactions);
+        self.import_block(block)
+    }
+
+    fn import_block(&mut self, block: Block<TxEnvelope>) -> Result<B256, ImportError> {
         let parent_hash = block.header.parent_hash;
         let parent =
             self.blocks.get(&parent_hash).ok_or(ImportError::UnknownParent(parent_hash))?;
