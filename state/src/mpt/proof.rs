@@ -1,5 +1,4 @@
-//! Nodes handed out: tries that are in memory serve as a source of nodes, as a witness or a database
-//! does.
+//! Nodes handed out: tries in memory serve as a source of nodes, as a witness or a database does.
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::Nibbles;

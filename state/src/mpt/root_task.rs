@@ -1,8 +1,8 @@
 //! Tries revealed beside execution.
 //!
 //! A block's changes are final only when its last transaction has committed, but which keys it
-//! writes shows while it runs. A [`RootTask`] is told of them, from any thread and in any order, and
-//! is worked on by whoever has time: it hashes the keys and reveals the ways to them. So when the
+//! writes shows while it runs. A [`RootTask`] is told of them, from any thread and in any order,
+//! and is worked on by whoever has time: it hashes the keys and reveals the ways to them. So when the
 //! block is done, its update finds in memory what it needs. What the task is told is a hint: it
 //! changes when nodes are revealed, never a root, and a node that is missing is reported by the
 //! update alone.
@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 
 use super::{source::NodeSource, state_trie::StateTrie};
 
-/// Keys that are hashed and revealed in one go: as many as a vector hashes at a time. It takes about
-/// as long as a plain transfer.
+/// Keys that are hashed and revealed in one go: as many as a vector hashes at a time. It takes
+/// about as long as a plain transfer.
 const PORTION: usize = 8;
 
 /// A key that a block reads or writes.

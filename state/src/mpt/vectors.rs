@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
-use alloy_primitives::{B256, Bytes, U256, hex, keccak256};
+use alloy_primitives::{B256, Bytes, U512, hex, keccak256};
 use alloy_rlp::{Encodable, Header};
 use alloy_trie::EMPTY_ROOT_HASH;
 use serde_json::Value as Json;
@@ -119,9 +119,8 @@ fn encoded(input: &Json) -> Vec<u8> {
             text(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
         }
         Json::String(digits) if digits.starts_with('#') => {
-            text(
-                &U256::from_str_radix(&digits[1..], 10).expect("digits").to_be_bytes_trimmed_vec(),
-            );
+            let number = U512::from_str_radix(&digits[1..], 10).expect("digits");
+            text(&number.to_be_bytes_trimmed_vec());
         }
         Json::String(characters) => text(characters.as_bytes()),
         other => panic!("neither text, number nor list: {other}"),

@@ -62,9 +62,9 @@ impl ExecutionWitness {
     /// the tries of. They should know nothing but their root: what they know already will be
     /// missing. Without a source of ancestors there are no headers in the witness.
     ///
-    /// The witness is enough for the root after the block. Roots between transactions, which receipts
-    /// held before Byzantium, can take siblings that it does not: where a transaction takes out what a
-    /// later one puts back.
+    /// The witness is enough for the root after the block. Roots between transactions, which
+    /// receipts held before Byzantium, can take siblings that it does not: where a transaction
+    /// takes out what a later one puts back.
     ///
     /// # Errors
     /// [`WitnessError`] says what is not at hand.
@@ -103,8 +103,8 @@ fn keys(reads: &Reads) -> Vec<Bytes> {
     accounts.collect()
 }
 
-/// Headers from the oldest ancestor whose hash is needed to the parent, whose state root is. Whoever
-/// checks a witness computes the hashes. The first block has no ancestors.
+/// Headers from the oldest ancestor whose hash is needed to the parent, whose state root is.
+/// Whoever checks a witness computes the hashes. The first block has no ancestors.
 fn headers(
     number: u64,
     reads: &Reads,
