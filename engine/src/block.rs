@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{
+    Block, Header, SignableTransaction, Transaction, TxEnvelope, transaction::Recovered,
+};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError, RecoveryRequest, recover_one};
+use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};
 use revm::{context::TxEnv, context_interface::either::Either};
 
 /// A block whose senders, and EIP-7702 authorities, are known.
@@ -81,9 +83,14 @@ impl RecoveredBlock {
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
         let txs = &block.body.transactions;
-        let senders = txs.iter().map(|tx| RecoveryRequest {
+        if txs.len() > RECOVER_INLINE {
+            accelerator.rouse();
+        }
+        let messages: Vec<_> = txs.iter().map(signed_message).collect();
+        let hashes = accelerator.keccak256(&messages);
+        let senders = txs.iter().zip(hashes).map(|(tx, message_hash)| RecoveryRequest {
             signature: *tx.signature(),
-            message_hash: tx.signature_hash(),
+            message_hash,
             require_low_s: homestead,
         });
         let requests: Vec<_> = senders.chain(authority_requests(txs)).collect();
@@ -164,6 +171,19 @@ impl RecoveredBlock {
     pub fn recovered(&self, index: usize) -> Recovered<&TxEnvelope> {
         Recovered::new_unchecked(&self.transactions()[index], self.senders[index])
     }
+}
+
+/// The bytes whose hash was signed.
+fn signed_message(tx: &TxEnvelope) -> Vec<u8> {
+    let mut message = Vec::with_capacity(tx.input().len() + 256);
+    match tx {
+        TxEnvelope::Legacy(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip2930(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip1559(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip4844(tx) => tx.tx().encode_for_signing(&mut message),
+        TxEnvelope::Eip7702(tx) => tx.tx().encode_for_signing(&mut message),
+    }
+    message
 }
 
 /// Requests for the authorities of all EIP-7702 transactions, in block order. A signature that is

@@ -96,6 +96,25 @@ fn few_accounts_do_all(block: &RecoveredBlock) -> bool {
     true
 }
 
+/// Decides whether a block that has an access list is worth waking workers for. With a list nothing
+/// rests on anything, so the work alone decides.
+pub(crate) fn decide_listed(block: &RecoveredBlock, threads: usize) -> Decision {
+    if threads < 2 {
+        return Decision::OneThread;
+    }
+    match serial_cost(block) * (1.0 - 1.0 / threads as f64) > cost::WAKE {
+        true => Decision::Parallel,
+        false => Decision::TooLittleWork,
+    }
+}
+
+/// What executing a block serially costs.
+fn serial_cost(block: &RecoveredBlock) -> f64 {
+    let transactions = block.transactions().len() as f64;
+    let gas = block.header().gas_used as f64;
+    transactions * cost::TRANSACTION + (gas - 21_000.0 * transactions).max(0.0) * cost::GAS
+}
+
 /// Decides for a block, `hot` of whose transactions call one target that earlier blocks found to
 /// make them rest on one another. The gas in its header is a hint: a wrong one costs time and
 /// nothing else.

@@ -1,9 +1,9 @@
 //! The type that owns the threads and the devices.
 
-use std::time::Instant;
+use std::{io, sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Signature, keccak256};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use pleach_crew::Crew;
 
 use crate::{
     RecoveryError, RecoveryRequest,
@@ -21,8 +21,7 @@ const CPU_CHUNK: usize = 64;
 /// Recovers senders and hashes messages in batches, on all cores and devices given to it.
 #[derive(Debug)]
 pub struct Accelerator {
-    /// None where one thread was asked for: the calling one does the work.
-    pool: Option<ThreadPool>,
+    crew: Arc<Crew>,
     devices: Devices,
     /// What the threads recover in a second; measured only where there are devices to compare.
     cpu_per_second: f64,
@@ -60,7 +59,7 @@ pub enum AcceleratorError {
         /// Threads asked for.
         threads: usize,
         /// What the operating system said.
-        source: ThreadPoolBuildError,
+        source: io::Error,
     },
 }
 
@@ -70,14 +69,14 @@ impl Accelerator {
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
     pub fn cpu(threads: usize) -> Result<Self, AcceleratorError> {
-        let devices = Devices::default();
-        if threads <= 1 {
-            return Ok(Self { pool: None, devices, cpu_per_second: 0.0 });
-        }
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let pool = builder.thread_name(|index| format!("pleach-accel-{index}")).build();
-        pool.map(|pool| Self { pool: Some(pool), devices, cpu_per_second: 0.0 })
-            .map_err(|source| AcceleratorError::Threads { threads, source })
+        let crew = Crew::new(threads.saturating_sub(1));
+        let crew = crew.map_err(|source| AcceleratorError::Threads { threads, source })?;
+        Ok(Self::sharing(Arc::new(crew)))
+    }
+
+    /// An accelerator on threads that others use as well.
+    pub fn sharing(crew: Arc<Crew>) -> Self {
+        Self { crew, devices: Devices::default(), cpu_per_second: 0.0 }
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -101,12 +100,17 @@ impl Accelerator {
 
     /// The CPU threads that share a batch.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.crew.threads()
     }
 
     /// What each device did so far, and whether it still serves.
     pub fn device_metrics(&self) -> Vec<DeviceMetrics> {
         self.devices.metrics()
+    }
+
+    /// Wakes the threads, for there will soon be a batch.
+    pub fn rouse(&self) {
+        self.crew.rouse();
     }
 
     /// Recovers one address per request, in order.
@@ -116,7 +120,7 @@ impl Accelerator {
     pub fn recover(&self, requests: &[RecoveryRequest]) -> Vec<Result<Address, RecoveryError>> {
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
-            return recovery::recover_batch(self.pool.as_ref(), requests);
+            return recovery::recover_batch(&self.crew, requests);
         }
         let work = Work {
             count: requests.len(),
@@ -124,7 +128,7 @@ impl Accelerator {
                 requests: request_words(&requests[range.clone()]),
                 digests: digest_words(&requests[range]),
             },
-            on_cpu: &|range| recovery::recover_batch(self.pool.as_ref(), &requests[range]),
+            on_cpu: &|range| recovery::recover_batch(&self.crew, &requests[range]),
             one: &|index| recover_one(&requests[index]),
             cpu_chunk: CPU_CHUNK * self.threads(),
         };
@@ -147,9 +151,8 @@ impl Accelerator {
             };
             requests.iter().zip(hashes).map(request).collect()
         };
-        let on_cpu = |requests: &[SignedMessage<'_>]| {
-            recovery::recover_batch(self.pool.as_ref(), &hashed(requests))
-        };
+        let on_cpu =
+            |requests: &[SignedMessage<'_>]| recovery::recover_batch(&self.crew, &hashed(requests));
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);
@@ -169,14 +172,14 @@ impl Accelerator {
     /// On the CPU: a message's way to a device takes longer than hashing it here. Where messages
     /// go to a device anyway, [`Self::recover_messages`] hashes them there.
     pub fn keccak256<M: AsRef<[u8]> + Sync>(&self, messages: &[M]) -> Vec<B256> {
-        keccak::keccak_batch(self.pool.as_ref(), messages)
+        keccak::keccak_batch(&self.crew, messages)
     }
 
     /// Signatures that the threads recover in a second, by one short measurement.
     fn measure_cpu(&self) -> f64 {
         let requests = random_requests(4 * CPU_CHUNK * self.threads(), 3);
         let start = Instant::now();
-        let answers = recovery::recover_batch(self.pool.as_ref(), &requests);
+        let answers = recovery::recover_batch(&self.crew, &requests);
         answers.len() as f64 / start.elapsed().as_secs_f64().max(1e-9)
     }
 }

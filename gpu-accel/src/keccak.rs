@@ -1,7 +1,7 @@
 //! Keccak-256 of many messages.
 
 use alloy_primitives::B256;
-use rayon::{ThreadPool, prelude::*};
+use pleach_crew::Crew;
 
 use crate::cpu::CpuPath;
 
@@ -15,21 +15,17 @@ pub const KECCAK_INLINE_BLOCKS: usize = 256;
 /// The most messages that a thread takes at once.
 const CHUNK_MAX: usize = 1024;
 
-/// One hash per message, in order, on the pool's threads or the calling one.
-pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(
-    pool: Option<&ThreadPool>,
-    messages: &[M],
-) -> Vec<B256> {
+/// One hash per message, in order, on all threads or the calling one.
+pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: &Crew, messages: &[M]) -> Vec<B256> {
     let path = CpuPath::best();
     let mut hashes = vec![B256::ZERO; messages.len()];
-    match pool {
-        Some(pool) if exceeds_inline(messages) => pool.install(|| {
-            let portions = 4 * pool.current_num_threads();
-            let chunk = messages.len().div_ceil(portions).clamp(1, CHUNK_MAX);
-            let chunks = messages.par_chunks(chunk).zip(hashes.par_chunks_mut(chunk));
-            chunks.for_each(|(messages, hashes)| path.keccak256(messages, hashes));
-        }),
-        _ => path.keccak256(messages, &mut hashes),
+    if crew.threads() > 1 && exceeds_inline(messages) {
+        let chunk = messages.len().div_ceil(4 * crew.threads()).clamp(1, CHUNK_MAX);
+        let chunks = messages.chunks(chunk).zip(hashes.chunks_mut(chunk));
+        let mut chunks: Vec<_> = chunks.collect();
+        crew.each(&mut chunks, |(messages, hashes)| path.keccak256(messages, hashes));
+    } else {
+        path.keccak256(messages, &mut hashes);
     }
     hashes
 }

@@ -2,7 +2,7 @@
 
 use alloy_consensus::crypto::{SECP256K1N_HALF, secp256k1};
 use alloy_primitives::{Address, B256, Signature};
-use rayon::{ThreadPool, prelude::*};
+use pleach_crew::Crew;
 
 use crate::cpu::{CpuPath, RECOVER_BATCH};
 
@@ -47,24 +47,28 @@ pub fn recover_one(request: &RecoveryRequest) -> Result<Address, RecoveryError> 
         .map_err(|_| RecoveryError::Invalid)
 }
 
-/// One address per request, in order, on the pool's threads or the calling one.
+/// One address per request, in order, on all threads or the calling one.
 pub(crate) fn recover_batch(
-    pool: Option<&ThreadPool>,
+    crew: &Crew,
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
-    match pool {
-        Some(pool) if requests.len() > RECOVER_INLINE => pool.install(|| {
-            let chunks = requests.par_chunks(chunk(requests.len(), pool.current_num_threads()));
-            chunks.flat_map_iter(|chunk| path.recover(chunk)).collect()
-        }),
-        _ => path.recover(requests),
+    if crew.threads() == 1 || requests.len() <= RECOVER_INLINE {
+        return path.recover(requests);
     }
+    let chunks = requests.chunks(chunk(requests.len(), crew.threads()));
+    let mut chunks: Vec<_> = chunks.map(|chunk| (chunk, Vec::new())).collect();
+    crew.each(&mut chunks, |(requests, answers)| *answers = path.recover(requests));
+    chunks.into_iter().flat_map(|(_, answers)| answers).collect()
 }
 
-/// Signatures that a thread takes at once: two portions for each, so that one that is held up
-/// does not hold up all, but no more than share one batch, and whole vectors of them.
+/// Signatures that a thread takes at once: whole vectors of them, and no more than share one batch.
+/// Where there are many, two portions for each thread, so that one that is held up does not hold
+/// up all.
 fn chunk(requests: usize, threads: usize) -> usize {
     const LANES: usize = 8;
-    requests.div_ceil(2 * threads).next_multiple_of(LANES).min(RECOVER_BATCH)
+    const MANY: usize = 8;
+    let vectors = requests.div_ceil(LANES);
+    let portions = if vectors >= MANY * threads { 2 * threads } else { threads };
+    (vectors.div_ceil(portions) * LANES).min(RECOVER_BATCH)
 }

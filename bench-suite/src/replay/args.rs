@@ -33,6 +33,10 @@ pub struct ReplayArgs {
     /// Speculate even where the engine would choose serial execution.
     #[arg(long)]
     pub force_parallel: bool,
+    /// Execute with the blocks' access lists (EIP-7928): each made beforehand by one serial run, or
+    /// the one in FILE, as RLP, hex or JSON.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub bal: Option<Option<PathBuf>>,
     /// Time blocks with a witness also as a whole: from signed transactions to the state root.
     #[arg(long)]
     pub whole: bool,
@@ -42,6 +46,9 @@ pub struct ReplayArgs {
     /// Write a page that shows where each block's time went and what held it up.
     #[arg(long, value_name = "FILE.html")]
     pub profile: Option<PathBuf>,
+    /// Write each block with its witness, as `debug_executionWitness` gives it, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub witness_out: Option<PathBuf>,
     /// Print one JSON object per block and one for the summary, instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -84,9 +91,11 @@ impl Default for ReplayArgs {
             mode: Mode::Both,
             repeat: DEFAULT_REPEAT,
             force_parallel: false,
+            bal: None,
             whole: false,
             seed: DEFAULT_SEED,
             profile: None,
+            witness_out: None,
             json: false,
         }
     }
@@ -100,10 +109,19 @@ impl ReplayArgs {
 
     /// What is wrong with options that are each right alone, if anything is.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        let contradicts = self.profile.is_some() && !self.mode.parallel();
-        contradicts.then_some(
-            "--profile shows parallel execution, which --mode serial leaves out: drop one of them",
-        )
+        if self.profile.is_some() && !self.mode.parallel() {
+            return Some(
+                "--profile shows parallel execution, which --mode serial leaves out: drop one of \
+                 them",
+            );
+        }
+        if self.profile.is_some() && self.bal.is_some() {
+            return Some("--profile shows execution without a list: drop it or --bal");
+        }
+        if self.bal.is_some() && !self.mode.parallel() {
+            return Some("lists are for parallel execution, which --mode serial leaves out");
+        }
+        None
     }
 }
 

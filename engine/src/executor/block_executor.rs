@@ -73,6 +73,7 @@ where
             // The chain's own receipt builder computes blooms itself.
             bloom: HandedBloom::default(),
             tracer: None,
+            follower: None,
         });
     }
 }

@@ -1,7 +1,7 @@
 //! The committer: takes results in block order, checks each against the committed state, and runs
 //! itself what cannot stand.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use alloy_evm::Database;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Decision, Metrics,
     durations::{Call, unexpected},
+    follow::written,
 };
 
 /// What the committer's EVM does for the next transaction.
@@ -156,6 +157,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
+            } else if session.shared.idle() {
+                // That took no longer than a few rounds do.
+                continue;
             } else if idle_rounds < SPIN_ROUNDS {
                 session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
@@ -189,7 +193,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
-            let Speculated { reads, bloom, .. } = &mut *speculated;
+            let Speculated { reads, .. } = &mut *speculated;
             if validate(db, &session.shared, Writer::transaction(index), reads, self.validation)
                 && correct_balances(reads, &mut result.state, memory)
             {
@@ -197,7 +201,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     let odd = std::mem::take(&mut result.state);
                     ledger.lock().enter(index, reads, odd);
                 }
-                self.bloom.hand(bloom.take());
+                session.shared.tell(session.shared.written(&speculated.writes));
+                self.bloom.hand(speculated.bloom.take());
                 self.lane.stands(index, memory, &speculated);
                 let (explored, nanos) = (speculated.explored, speculated.nanos);
                 session.give_back(index, speculated);
@@ -254,6 +259,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
         self.overtaken.clear();
+        session.shared.tell(written(state));
         // Every write must be published, be it only for validation to see what was written, unless
         // nobody ever runs ahead.
         let kept_in_memory = session.shared.ledger.is_some();
@@ -290,5 +296,7 @@ impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
     fn drop(&mut self) {
         self.lane.stops();
         self.session.scheduler().halt();
+        // Relaxed: helpers are sent away, and nothing that they did is read because of it.
+        self.session.shared.is_over.store(true, Ordering::Relaxed);
     }
 }

@@ -6,7 +6,7 @@
 //! been found to be what running the transaction now would give. All the rest, errors included,
 //! is the executor's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
@@ -33,7 +33,7 @@ use super::{
     validate::Validation,
     view::{Shared, SharedPrestate},
 };
-use crate::{Metrics, durations::Call};
+use crate::{Follower, Metrics, durations::Call};
 
 /// Creates EVMs of the chain's factory that can be handed results.
 ///
@@ -143,6 +143,8 @@ pub(crate) struct Announced<Tx> {
     pub(crate) bloom: HandedBloom,
     /// Where to write down what happens when, if somebody asked for it.
     pub(crate) tracer: Option<Arc<Tracer>>,
+    /// Who is told of commits; where the memory keeps the changes, that one knows already.
+    pub(crate) follower: Option<Arc<dyn Follower>>,
 }
 
 /// The state before the block, as workers get to it.
@@ -161,6 +163,7 @@ impl Before {
         txs: &[E::Tx],
         block: &E::BlockEnv,
         workers: usize,
+        follower: Option<Arc<dyn Follower>>,
     ) -> Arc<Shared> {
         let prestate = match self {
             Self::Memory(shared) => return shared,
@@ -171,7 +174,9 @@ impl Before {
         let early = early_starts(txs.iter().map(E::gas_limit), gas, workers + 1);
         let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS).with_early_starts(early);
         let (memory, gathering) = (Arc::new(memory), Gathering::default());
-        let shared = Shared { memory, scheduler, prestate, ledger: None, gathering };
+        let is_over = AtomicBool::new(false);
+        let ledger = None;
+        let shared = Shared { memory, scheduler, prestate, ledger, gathering, follower, is_over };
         let (mut pen, mut names) = (Pen::default(), Vec::new());
         for (call, state) in changes.iter().enumerate() {
             let writer = Writer::before_transactions(call);
@@ -223,7 +228,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.pool.len();
-        let shared = block.before.into_shared::<E>(changes, &block.txs, &env.block_env, workers);
+        let (txs, block_env, follower) = (&block.txs, &env.block_env, block.follower);
+        let shared = block.before.into_shared::<E>(changes, txs, block_env, workers, follower);
         let hot = HotTargets::known(block.hot);
         let session = Session::new(factory, env, block.txs, shared, hot, workers, block.tracer);
         let session = Arc::new(session);

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 /// Something that several threads work on until it is done.
-pub(super) trait Work: Send + Sync {
+pub(crate) trait Work: Send + Sync {
     /// Takes part until there is nothing more to do.
     fn work(&self);
 }
@@ -61,7 +61,7 @@ impl Pool {
     }
 
     /// Hands work to all workers.
-    pub(super) fn submit(&self, work: Weak<dyn Work>) {
+    pub(crate) fn submit(&self, work: Weak<dyn Work>) {
         let mut state = self.inbox.state.lock();
         state.work = Some(work);
         state.generation += 1;

@@ -191,6 +191,8 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
             if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
+            } else if self.shared.idle() {
+                idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
                 std::hint::spin_loop();
@@ -199,6 +201,7 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
                 idle_rounds = 0;
             }
         }
+        self.shared.help_follower();
         if self.shared.ledger.is_some() {
             help_gather(&self.shared);
         }
