@@ -2,7 +2,11 @@
 //! kind there is, on all forks. Where [`pay`] gives a result, revm gives the same one, and the
 //! memory holds the same after either; where revm refuses a transaction, so does [`pay`].
 
-use std::{collections::BTreeMap, env, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use alloy_evm::{EthEvmFactory, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{B256, TxKind};
@@ -183,6 +187,8 @@ impl Case {
             prestate: self.state.clone(),
             ledger: None,
             gathering: Gathering::default(),
+            follower: None,
+            is_over: AtomicBool::new(false),
         };
         let view = View::new(Arc::new(shared));
         let mut evm = EthEvmFactory::default().create_speculative(view, self.env());
