@@ -62,6 +62,17 @@ fn two_claimers_never_get_the_same_version() {
 }
 
 #[test]
+fn a_worker_and_the_committer_never_get_the_same_transaction() {
+    loom::model(|| {
+        let scheduler = Arc::new(Scheduler::new(1, 2));
+        let other = Arc::clone(&scheduler);
+        let there = thread::spawn(move || other.claim().is_some());
+        let here = matches!(scheduler.at_frontier(), Frontier::Claimed(_));
+        assert_ne!(here, there.join().unwrap(), "one of the two, and not both");
+    });
+}
+
+#[test]
 fn a_waiter_is_released_whenever_its_dependency_finishes() {
     loom::model(|| {
         let scheduler = Arc::new(Scheduler::new(2, 3));
