@@ -7,7 +7,7 @@ use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError};
+use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError};
 use revm::{context::TxEnv, context_interface::either::Either};
 
 use crate::signing::Signing;
@@ -93,6 +93,9 @@ impl RecoveredBlock {
         homestead: bool,
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
+        if block.body.transactions.len() > RECOVER_INLINE {
+            accelerator.rouse();
+        }
         let mut signing = Signing::default();
         signing.add_block(&block.body.transactions, homestead);
         Self::take_recovered(block, signing.recover(accelerator).into_iter())

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use alloy_primitives::Address;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
+use revm::context::TxEnv;
 
 use crate::RecoveredBlock;
 
@@ -42,10 +43,15 @@ impl Durations {
     /// thread.
     pub(crate) fn weigh(&self, block: &RecoveredBlock) -> Vec<u64> {
         let known = self.0.lock();
-        let weight = |tx: &revm::context::TxEnv| {
+        // Senders ask for more gas than they need: about as much more as in the block as a whole.
+        let limits = block.tx_envs().iter().map(|tx| u128::from(tx.gas_limit)).sum::<u128>();
+        let used = u128::from(block.header().gas_used).min(limits);
+        let share = |limit: u64| (u128::from(limit) * used / limits.max(1)) as u64;
+        let weight = |tx: &TxEnv| {
             let call = || call_of(*tx.kind.to()?, &tx.data);
             let nanos = if known.is_empty() { None } else { call().and_then(|at| known.get(&at)) };
-            nanos.and_then(|nanos| unexpected(*nanos, tx.gas_limit)).unwrap_or(tx.gas_limit)
+            let unexpected = nanos.and_then(|nanos| unexpected(*nanos, tx.gas_limit));
+            unexpected.unwrap_or_else(|| share(tx.gas_limit))
         };
         block.tx_envs().iter().map(weight).collect()
     }

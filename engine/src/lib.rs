@@ -46,6 +46,8 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | `intermediate` | state roots between transactions, for receipts before Byzantium |
+//! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
 mod ahead;
@@ -57,7 +59,9 @@ mod durations;
 mod engine;
 mod error;
 mod executor;
+mod follow;
 mod history;
+mod intermediate;
 mod output;
 mod parallel;
 mod prestate;
@@ -70,15 +74,18 @@ pub use ahead::{AheadMetrics, AheadOptions, RecoverAhead};
 pub use block::{BlockError, RecoveredBlock, SignedBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
-pub use engine::{Engine, EngineConfig, ExecuteOptions, Metrics};
+pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};
 pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
+pub use follow::Follower;
+pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{
-    BalanceWatcher, Debits, Observed, ObservedEvm, Party, Payment, PleachEvm, PleachEvmFactory,
-    SharedPrestate, SpeculativeEvmFactory, Validation, View, ViewError,
+    AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, Party,
+    Payment, PleachEvm, PleachEvmFactory, SharedPrestate, SpeculativeEvmFactory, Validation, View,
+    ViewError,
 };
 pub use prestate::Prestate;
 pub use serial::execute_serial;

@@ -1,9 +1,9 @@
 //! The type that owns the threads and the devices.
 
-use std::time::Instant;
+use std::{io, sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Signature, keccak256};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use pleach_crew::Crew;
 
 use crate::{
     CpuPath, RecoveryError, RecoveryRequest,
@@ -12,7 +12,7 @@ use crate::{
         Work, digest_words, random_requests, request_words, signature_words, verify_p256_one,
     },
     keccak, recover_one, recovery,
-    share::Crew,
+    share::share,
 };
 
 /// Requests that one CPU thread takes at once while devices take from the other end: a few
@@ -22,8 +22,7 @@ const CPU_CHUNK: usize = 64;
 /// Recovers senders and hashes messages in batches, on all cores and devices given to it.
 #[derive(Debug)]
 pub struct Accelerator {
-    /// The threads beside the calling one, if any.
-    pool: Option<ThreadPool>,
+    crew: Arc<Crew>,
     devices: Devices,
     /// What the threads recover in a second; measured only where there are devices to compare.
     cpu_per_second: f64,
@@ -66,7 +65,7 @@ pub enum AcceleratorError {
         /// Threads asked for.
         threads: usize,
         /// What the operating system said.
-        source: ThreadPoolBuildError,
+        source: io::Error,
     },
 }
 
@@ -77,18 +76,19 @@ impl Accelerator {
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
     pub fn cpu(threads: usize) -> Result<Self, AcceleratorError> {
-        if threads <= 1 {
-            return Ok(Self::calling_thread());
-        }
-        let builder = ThreadPoolBuilder::new().num_threads(threads - 1);
-        let pool = builder.thread_name(|index| format!("pleach-accel-{index}")).build();
-        pool.map(|pool| Self { pool: Some(pool), ..Self::calling_thread() })
-            .map_err(|source| AcceleratorError::Threads { threads, source })
+        let crew = Crew::new(threads.saturating_sub(1));
+        let crew = crew.map_err(|source| AcceleratorError::Threads { threads, source })?;
+        Ok(Self::sharing(Arc::new(crew)))
+    }
+
+    /// An accelerator on threads that others use as well.
+    pub fn sharing(crew: Arc<Crew>) -> Self {
+        Self { crew, devices: Devices::default(), cpu_per_second: 0.0 }
     }
 
     /// An accelerator that does everything on the thread that calls it.
     pub fn calling_thread() -> Self {
-        Self { pool: None, devices: Devices::default(), cpu_per_second: 0.0 }
+        Self::sharing(Arc::new(Crew::new(0).expect("no thread is started that could fail to")))
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -104,19 +104,29 @@ impl Accelerator {
         options: &DeviceOptions,
         tell: &mut dyn FnMut(DeviceEvent),
     ) -> Result<Self, AcceleratorError> {
-        let mut accelerator = Self::cpu(threads)?;
-        accelerator.cpu_per_second = accelerator.measure_cpu();
-        accelerator.devices = Devices::open(options, accelerator.cpu_per_second, tell);
-        Ok(accelerator)
+        Ok(Self::cpu(threads)?.and_devices(options, tell))
+    }
+
+    /// The same accelerator with every device that the options admit, as
+    /// [`with_devices`](Self::with_devices) opens them.
+    pub fn and_devices(
+        mut self,
+        options: &DeviceOptions,
+        tell: &mut dyn FnMut(DeviceEvent),
+    ) -> Self {
+        self.cpu_per_second = self.measure_cpu();
+        self.devices = Devices::open(options, self.cpu_per_second, tell);
+        self
     }
 
     /// The CPU threads that share a batch, the calling one included.
     pub fn threads(&self) -> usize {
-        self.crew().threads()
+        self.crew.threads()
     }
 
-    fn crew(&self) -> Crew<'_> {
-        Crew(self.pool.as_ref())
+    /// Wakes the threads, for there will soon be a batch.
+    pub fn rouse(&self) {
+        self.crew.rouse();
     }
 
     /// What each device did so far, and whether it still serves.
@@ -131,7 +141,7 @@ impl Accelerator {
     pub fn recover(&self, requests: &[RecoveryRequest]) -> Vec<Result<Address, RecoveryError>> {
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
-            return recovery::recover_batch(self.crew(), requests);
+            return recovery::recover_batch(&self.crew, requests);
         }
         let work = Work {
             count: requests.len(),
@@ -139,7 +149,7 @@ impl Accelerator {
                 requests: request_words(&requests[range.clone()]),
                 digests: digest_words(&requests[range]),
             },
-            on_cpu: &|range| recovery::recover_batch(self.crew(), &requests[range]),
+            on_cpu: &|range| recovery::recover_batch(&self.crew, &requests[range]),
             one: &|index| recover_one(&requests[index]),
             cpu_chunk: CPU_CHUNK * self.threads(),
         };
@@ -153,7 +163,7 @@ impl Accelerator {
         requests: &[SignedMessage<'_>],
     ) -> Vec<Result<Address, RecoveryError>> {
         let on_cpu =
-            |requests: &[SignedMessage<'_>]| recovery::recover_message_batch(self.crew(), requests);
+            |requests: &[SignedMessage<'_>]| recovery::recover_message_batch(&self.crew, requests);
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);
@@ -173,7 +183,7 @@ impl Accelerator {
     /// On the CPU: a message's way to a device takes longer than hashing it here. Where messages
     /// go to a device anyway, [`Self::recover_messages`] hashes them there.
     pub fn keccak256<M: AsRef<[u8]> + Sync>(&self, messages: &[M]) -> Vec<B256> {
-        keccak::keccak_batch(self.crew(), messages)
+        keccak::keccak_batch(&self.crew, messages)
     }
 
     /// Whether each P-256 signature holds (EIP-7951), in order.
@@ -184,7 +194,8 @@ impl Accelerator {
         // Some 100 microseconds each: worth a thread soon, and alike.
         const PORTION: usize = 4;
         let mut answers = vec![false; requests.len()];
-        self.crew().share(
+        share(
+            &self.crew,
             requests,
             &mut answers,
             |_| PORTION,
@@ -201,7 +212,7 @@ impl Accelerator {
     fn measure_cpu(&self) -> f64 {
         let requests = random_requests(4 * CPU_CHUNK * self.threads(), 3);
         let start = Instant::now();
-        let answers = recovery::recover_batch(self.crew(), &requests);
+        let answers = recovery::recover_batch(&self.crew, &requests);
         answers.len() as f64 / start.elapsed().as_secs_f64().max(1e-9)
     }
 }

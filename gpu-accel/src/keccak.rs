@@ -2,7 +2,9 @@
 
 use alloy_primitives::B256;
 
-use crate::{cpu::CpuPath, share::Crew};
+use pleach_crew::Crew;
+
+use crate::{cpu::CpuPath, share::share};
 
 /// Bytes that one Keccak-f permutation absorbs in Keccak-256.
 const RATE: usize = 136;
@@ -28,7 +30,7 @@ pub fn keccak256_batch(messages: &[&[u8]], hashes: &mut [B256]) {
 }
 
 /// One hash per message, in order.
-pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: Crew<'_>, messages: &[M]) -> Vec<B256> {
+pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: &Crew, messages: &[M]) -> Vec<B256> {
     let path = CpuPath::best();
     let mut hashes = vec![B256::ZERO; messages.len()];
     let work = |messages: &[M], hashes: &mut [B256]| path.keccak256(messages, hashes);
@@ -37,7 +39,7 @@ pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: Crew<'_>, messages: &[M]
         let portion = messages.len().div_ceil(portions).clamp(PORTION_MIN, PORTION_MAX);
         // Few messages that are not inline are long ones, and these are worth a thread each.
         let portion = if messages.len() <= PORTION_MIN { 1 } else { portion };
-        crew.share(messages, &mut hashes, |_| portion, work);
+        share(crew, messages, &mut hashes, |_| portion, work);
     } else {
         work(messages, &mut hashes);
     }

@@ -2,6 +2,7 @@
 
 use alloy_consensus::crypto::SECP256K1N_HALF;
 use alloy_primitives::{Address, B256, Signature, keccak256};
+use pleach_crew::Crew;
 use secp256k1::{
     Message, PublicKey, SECP256K1,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -11,7 +12,7 @@ use crate::{
     SignedMessage,
     cpu::{CpuPath, RECOVER_BATCH},
     provider::compact,
-    share::Crew,
+    share::share,
 };
 
 /// Batches of at most this many signatures stay on the calling thread: one vector recovers them.
@@ -70,7 +71,7 @@ pub(crate) fn address_of(key: &PublicKey) -> Address {
 
 /// One address per request, in order.
 pub(crate) fn recover_batch(
-    crew: Crew<'_>,
+    crew: &Crew,
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
@@ -79,7 +80,7 @@ pub(crate) fn recover_batch(
 
 /// The same from messages: each portion's are hashed by the thread that recovers them.
 pub(crate) fn recover_message_batch(
-    crew: Crew<'_>,
+    crew: &Crew,
     requests: &[SignedMessage<'_>],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
@@ -87,7 +88,7 @@ pub(crate) fn recover_message_batch(
 }
 
 fn shared<R: Sync>(
-    crew: Crew<'_>,
+    crew: &Crew,
     requests: &[R],
     recover: impl Fn(&[R]) -> Vec<Result<Address, RecoveryError>> + Sync,
 ) -> Vec<Result<Address, RecoveryError>> {
@@ -97,7 +98,7 @@ fn shared<R: Sync>(
     let threads = crew.threads();
     let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
     let work = |requests: &[R], answers: &mut [_]| answers.copy_from_slice(&recover(requests));
-    crew.share(requests, &mut answers, |left| portion(left, threads), work);
+    share(crew, requests, &mut answers, |left| portion(left, threads), work);
     answers
 }
 

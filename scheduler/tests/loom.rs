@@ -152,6 +152,26 @@ fn the_committer_may_take_a_waiter_from_under_its_dependency() {
 }
 
 #[test]
+fn a_chain_at_the_frontier_ends_whoever_gets_its_next_link() {
+    loom::model(|| {
+        let scheduler = Arc::new(Scheduler::new(2, 2));
+        let lower = scheduler.claim().unwrap();
+        let upper = scheduler.claim().unwrap();
+        scheduler.postpone(upper, lower.index);
+        let other = Arc::clone(&scheduler);
+        let thread = thread::spawn(move || {
+            other.finish(lower);
+            worker(&other, Scheduler::finish);
+        });
+        // The hint may come before the worker looks, or after.
+        scheduler.set_committer_waits(true);
+        committer(&scheduler, Scheduler::finish, |_| true);
+        thread.join().unwrap();
+        assert_eq!(scheduler.frontier(), 2);
+    });
+}
+
+#[test]
 fn two_inserts_at_one_place_both_stay_and_in_order() {
     loom::model(|| {
         let lists = Arc::new((Chains::<AtomicUsize>::default(), Head::default()));

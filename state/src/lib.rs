@@ -5,12 +5,15 @@
 //! that need no disk: [`FlatState`], plain maps in memory, and [`WitnessState`], the part of
 //! Ethereum's state trie that a block touches, as `debug_executionWitness` hands it out.
 //! [`Recorder`] turns any prestate into a flat one by writing down what a block reads.
+//!
+//! [`mpt`] holds the tries that give state roots, and [`stateless`] makes witnesses.
 
 mod analysis;
 mod error;
 mod flat;
 pub mod mpt;
 mod recorder;
+pub mod stateless;
 mod trie;
 mod witness;
 

@@ -3,9 +3,11 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
+use pleach_crew::Crew;
 use pleach_gpu_accel::{
     Accelerator,
     gpu::{
@@ -81,13 +83,22 @@ impl DeviceArgs {
     /// # Errors
     /// If threads cannot be started, or no adapter has the name.
     pub fn accelerator(&self, threads: usize) -> io::Result<Accelerator> {
+        self.accelerator_sharing(Arc::new(Crew::new(threads.saturating_sub(1))?))
+    }
+
+    /// The same on threads that others use as well.
+    ///
+    /// # Errors
+    /// If no adapter has the name.
+    pub fn accelerator_sharing(&self, crew: Arc<Crew>) -> io::Result<Accelerator> {
+        let accelerator = Accelerator::sharing(crew);
         if !self.is_asked_for() {
-            return Accelerator::cpu(threads).map_err(io::Error::other);
+            return Ok(accelerator);
         }
         let choice = AdapterChoice { software: self.software, name: self.device.clone() };
         first_adapter(&choice).map_err(io::Error::other)?;
         let options = DeviceOptions { choice, gpu: self.options(), ..DeviceOptions::default() };
-        Accelerator::with_devices(threads, &options, &mut tell).map_err(io::Error::other)
+        Ok(accelerator.and_devices(&options, &mut tell))
     }
 
     /// How adapters are opened.

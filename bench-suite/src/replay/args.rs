@@ -35,6 +35,10 @@ pub struct ReplayArgs {
     /// Speculate even where the engine would choose serial execution.
     #[arg(long)]
     pub force_parallel: bool,
+    /// Execute with the blocks' access lists (EIP-7928): each made beforehand by one serial run, or
+    /// the one in FILE, as RLP, hex or JSON.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub bal: Option<Option<PathBuf>>,
     /// Time blocks with a witness also as a whole: from signed transactions to the state root.
     #[arg(long)]
     pub whole: bool,
@@ -51,6 +55,9 @@ pub struct ReplayArgs {
     /// Write a page that shows where each block's time went and what held it up.
     #[arg(long, value_name = "FILE.html")]
     pub profile: Option<PathBuf>,
+    /// Write each block with its witness, as `debug_executionWitness` gives it, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub witness_out: Option<PathBuf>,
     /// Print one JSON object per block and one for the summary, instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -93,11 +100,13 @@ impl Default for ReplayArgs {
             mode: Mode::Both,
             repeat: DEFAULT_REPEAT,
             force_parallel: false,
+            bal: None,
             whole: false,
             stream: false,
             device: DeviceArgs::default(),
             seed: DEFAULT_SEED,
             profile: None,
+            witness_out: None,
             json: false,
         }
     }
@@ -111,20 +120,22 @@ impl ReplayArgs {
 
     /// What is wrong with options that are each right alone, if anything is.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        if self.mode.parallel() {
-            return None;
-        }
-        match (&self.profile, self.stream) {
-            (Some(_), _) => Some(
+        if self.profile.is_some() && !self.mode.parallel() {
+            return Some(
                 "--profile shows parallel execution, which --mode serial leaves out: drop one of \
                  them",
-            ),
-            (None, true) => Some(
-                "--stream times parallel execution, which --mode serial leaves out: drop one of \
-                 them",
-            ),
-            (None, false) => None,
+            );
         }
+        if self.profile.is_some() && self.bal.is_some() {
+            return Some("--profile shows execution without a list: drop it or --bal");
+        }
+        if self.bal.is_some() && !self.mode.parallel() {
+            return Some("lists are for parallel execution, which --mode serial leaves out");
+        }
+        if self.stream && !self.mode.parallel() {
+            return Some("--stream times parallel execution, which --mode serial leaves out");
+        }
+        None
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod list;
 mod output;
 mod report;
 mod roots;
@@ -17,6 +18,7 @@ mod stream;
 mod summary;
 mod table;
 mod whole;
+mod witness_out;
 
 use std::{
     io::{self, Write},
@@ -31,12 +33,14 @@ pub use check::{Checks, Mismatch, NotChecked};
 pub use report::{BlockReport, Status};
 pub use stream::StreamReport;
 pub use summary::Summary;
+pub use whole::Stages;
 
 use crate::{
     cli::{EXIT_NOT_OK, EXIT_USAGE},
     input::{self, BlockFile, BlockInput, InputError, InputErrorKind},
     profile::Page,
 };
+use list::Lists;
 use output::Output;
 use runner::Runner;
 use summary::Tally;
@@ -79,7 +83,7 @@ impl Replay {
         let found: Vec<_> = args.paths.iter().map(|path| (path, input::find(path))).collect();
         let items = builtin.len() + found.iter().map(|(_, files)| files.len()).sum::<usize>();
         let mut replay = Self {
-            runner: Runner::new(args)?,
+            runner: Runner::new(args, lists(args)?)?,
             output: Output::start(args.json, items)?,
             tally: Tally::default(),
             page: args.profile.as_ref().map(|_| Page::default()),
@@ -141,6 +145,15 @@ impl Replay {
             page.add(table::name(report), report.facts(), report.profile.clone());
         }
         self.output.block(report)
+    }
+}
+
+/// Where lists come from, if they are asked for.
+fn lists(args: &ReplayArgs) -> io::Result<Option<Lists>> {
+    match &args.bal {
+        None => Ok(None),
+        Some(None) => Ok(Some(Lists::Made)),
+        Some(Some(file)) => Lists::read(file).map(Some).map_err(io::Error::other),
     }
 }
 

@@ -175,6 +175,52 @@ fn a_device_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn with_its_access_list_a_block_runs_each_transaction_once() {
+    let sample = Sample::new();
+    for (format, value) in [("flat", sample.flat()), ("witness", sample.witness())] {
+        for threads in ["1", "2", "8"] {
+            let arguments = ["--bal", "--threads", threads, "--repeat", "2", "--force-parallel"];
+            let replayed = replay_json("listed", &value, &arguments);
+            assert_eq!(replayed.only(), ("ok", ""), "{format}, {threads} threads");
+            let block = &replayed.blocks[0];
+            assert_eq!((&block["executions"], &block["aborts"]), (&json!(3), &json!(0)));
+            assert!(number(block, "list_ms") > 0.0 && number(block, "list_bytes") > 0.0);
+            let checked = block["checked"].as_array().unwrap();
+            assert!(checked.contains(&json!("access_list")), "{checked:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_access_list_is_named_and_a_file_without_one_refused() {
+    let folder = Folder::new("wrong-list");
+    let block = folder.write("block.json", Sample::new().flat().to_string());
+    let given = |name: &str, content: &[u8]| {
+        let list = folder.write(name, content);
+        let argument = format!("--bal={}", list.display());
+        pleach(&[&argument, "--repeat", "1", "--json"], &[&block])
+    };
+    for (name, content) in [
+        ("empty.json", &b"[]"[..]),
+        ("empty.rlp", &[0xc0]),
+        ("empty.hex", b"0xc0"),
+        ("empty.hex.gz", &gzip(b"c0")),
+    ] {
+        let output = given(name, content);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("is not listed, but used at index 1"), "{name}: {text}");
+        assert!(text.contains("\"aborts\":"), "{name}: {text}");
+    }
+    for (name, content) in [("map.json", &b"{}"[..]), ("long.rlp", &[0xc0, 0]), ("text", b"list")] {
+        let output = given(name, content);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
 fn the_table_names_what_is_wrong_and_goes_on() {
     let folder = Folder::new("table");
     let good = folder.write("good.json", Sample::new().flat().to_string());
@@ -197,6 +243,8 @@ fn a_wrong_command_line_is_exit_status_2() {
         &["--repeat", "0"],
         &["--mode", "sideways"],
         &["--seed", "x"],
+        &["--bal", "--mode", "serial"],
+        &["--bal", "--profile", "page.html"],
         &["--no-such-option"],
     ] {
         assert_eq!(pleach(arguments, &[]).status.code(), Some(2), "{arguments:?}");
@@ -222,5 +270,11 @@ fn all_real_blocks_are_ok_for_any_number_of_threads() {
         assert_eq!(replayed.code, 0);
         assert!(replayed.blocks.len() >= 51, "{} blocks", replayed.blocks.len());
         assert_eq!(replayed.summary["ok"], replayed.blocks.len());
+        let arguments = ["--bal", "--threads", threads, "--repeat", "1", "--force-parallel"];
+        let listed = replay(&arguments, &fixtures.join("blocks"));
+        assert_eq!((listed.code, &listed.summary["ok"]), (0, &replayed.summary["ok"]));
+        for block in &listed.blocks {
+            assert_eq!((&block["aborts"], &block["executions"]), (&json!(0), &block["txs"]));
+        }
     }
 }

@@ -24,6 +24,7 @@ use revm::{
 };
 use smallvec::SmallVec;
 
+pub(super) use odd::{Step, Steps, follow_steps};
 pub(super) use together::Gathering;
 
 use super::{
@@ -43,9 +44,9 @@ pub(super) struct Part {
 
 /// What the block left of one account.
 #[derive(Debug, Default)]
-struct Draft {
-    overlay: AccountOverlay,
-    slots: Vec<(U256, U256)>,
+pub(super) struct Draft {
+    pub(super) overlay: AccountOverlay,
+    pub(super) slots: Vec<(U256, U256)>,
 }
 
 /// The accounts of one group of lists: nearly always one.
@@ -89,13 +90,13 @@ pub(super) fn help_gather(shared: &Shared) {
 
 /// The bundle as far as it is put together.
 #[derive(Debug, Default)]
-struct Whole {
+pub(super) struct Whole {
     bundle: BundleState,
     reverts: Vec<(Address, AccountRevert)>,
 }
 
 impl Whole {
-    fn add(&mut self, part: Part) {
+    pub(super) fn add(&mut self, part: Part) {
         let Self { bundle, reverts } = self;
         if bundle.state.is_empty() {
             // Partitions are about equal: the first one tells how much there will be.
@@ -114,7 +115,7 @@ impl Whole {
         }
     }
 
-    fn into_bundle(self) -> BundleState {
+    pub(super) fn into_bundle(self) -> BundleState {
         let Self { mut bundle, reverts } = self;
         bundle.reverts.push(reverts);
         bundle
@@ -203,7 +204,7 @@ fn draft_slots(memory: &MvMemory, partition: usize) -> Slots {
 }
 
 /// Compares what the block left of an account with what it found.
-fn finish<P: DatabaseRef>(
+pub(super) fn finish<P: DatabaseRef>(
     part: &mut Part,
     address: Address,
     draft: Draft,

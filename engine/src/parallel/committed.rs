@@ -4,7 +4,10 @@
 //! multi-version memory already, put there by whoever ran the transaction. So nothing is committed
 //! a second time: the committed state *is* the memory, seen from the frontier, over the prestate.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use alloy_evm::block::BalIndexedDatabase;
 use alloy_primitives::{Address, B256, U256};
@@ -30,7 +33,7 @@ use super::{
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
-use crate::{Prestate, RecoveredBlock};
+use crate::{Follower, Prestate, RecoveredBlock, follow::written};
 
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]
@@ -141,6 +144,7 @@ impl<P: Prestate> Committed<P> {
         weights: &[u64],
         threads: usize,
         spare: &SpareMemory,
+        follower: Option<Arc<dyn Follower>>,
     ) -> Self {
         let header = block.header();
         let transactions = block.transactions().len();
@@ -152,6 +156,8 @@ impl<P: Prestate> Committed<P> {
             prestate: prestate.clone() as Arc<dyn SharedPrestate>,
             ledger: Some(Mutex::default()),
             gathering: Gathering::default(),
+            follower,
+            is_over: AtomicBool::new(false),
         };
         let shared = Arc::new(shared);
         Self { shared, prestate, pen: Pen::default(), names: Vec::new(), calls: 0 }
@@ -264,6 +270,7 @@ impl<P: Prestate> DatabaseCommit for Committed<P> {
     fn commit(&mut self, changes: AddressMap<Account>) {
         if !changes.is_empty() {
             let writer = self.next_change();
+            self.shared.tell(written(&changes));
             let Self { pen, names, .. } = self;
             self.shared.publish_committed((pen, names), writer, &changes);
         }

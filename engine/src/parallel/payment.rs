@@ -73,7 +73,7 @@ impl Party {
 }
 
 /// Whether a transaction may turn out to be a plain payment.
-pub(super) fn may_be_payment(tx: &TxEnv) -> bool {
+pub(crate) fn may_be_payment(tx: &TxEnv) -> bool {
     let known_type = matches!(
         TransactionType::from(tx.tx_type),
         TransactionType::Legacy | TransactionType::Eip2930 | TransactionType::Eip1559

@@ -8,6 +8,7 @@
 
 use alloy_evm::Database;
 use alloy_primitives::U256;
+use pleach_scheduler::TxIdx;
 use revm::state::{AccountInfo, EvmState};
 
 use super::{
@@ -80,6 +81,15 @@ pub(super) fn validate<DB: Database>(
         read.correction = (committed != read.balance).then_some(committed);
     }
     true
+}
+
+/// The transaction that wrote the first slot that a result read otherwise, if there is one.
+pub(super) fn stale_writer(shared: &Shared, reader: Writer, reads: &ReadSet) -> Option<TxIdx> {
+    reads.slots.iter().find_map(|read| {
+        let place = (read.account_hash, read.hash);
+        let (writer, value) = shared.memory.slot(place, &read.address, &read.slot, reader)?;
+        if value == read.value { None } else { writer.index() }
+    })
 }
 
 /// An account's committed numbers, and whether all else of it is as it was read.

@@ -261,6 +261,14 @@ pub enum OutputError {
         /// What execution gave.
         executed: B256,
     },
+    /// The block access list's hash differs (EIP-7928).
+    #[error("the block access list's hash is {executed}, but the header says {header}")]
+    AccessListHash {
+        /// What the header says.
+        header: B256,
+        /// What execution gave.
+        executed: B256,
+    },
     /// A contract that the end of the block calls has no code (EIP-7002, EIP-7251).
     #[error("system contract {address} has no code at the end of the block")]
     SystemContractEmpty {

@@ -2,7 +2,8 @@
 
 use alloy_consensus::{Header, proofs::calculate_receipt_root};
 use alloy_eips::{
-    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7928::compute_block_access_list_hash,
 };
 use alloy_hardforks::EthereumHardforks;
 
@@ -12,7 +13,8 @@ use crate::{BlockOutput, ChainSpec, Prestate};
 /// Checks what executing a block gave against its header; the state root is the caller's matter.
 ///
 /// Before Byzantium a receipt holds the state root after its transaction, which
-/// execution does not know: there the receipts root is not checked.
+/// execution does not know: there the receipts root is not checked. The block access list is
+/// checked if the output has it: ask for it where headers name one.
 ///
 /// # Errors
 /// The first [`OutputError`] found.
@@ -41,10 +43,18 @@ pub fn validate_output(
         }
     }
     let executed = output.requests.requests_hash();
-    match header.requests_hash {
-        Some(header) if header != executed => Err(OutputError::RequestsHash { header, executed }),
-        _ => Ok(()),
+    if let Some(header) = header.requests_hash
+        && header != executed
+    {
+        return Err(OutputError::RequestsHash { header, executed });
     }
+    if let (Some(header), Some(list)) = (header.block_access_list_hash, &output.access_list) {
+        let executed = compute_block_access_list_hash(list);
+        if header != executed {
+            return Err(OutputError::AccessListHash { header, executed });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the contracts called at the end of a block have code there, from Prague on.

@@ -12,7 +12,7 @@ const DEFAULT_CASES: u64 = 4_000;
 const REPEATS: usize = 3;
 const REPLAY_REPEATS: usize = 100;
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {value:?}")))
 }

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
+use super::decode::HashedBranch;
 use super::node::{Branch, Class, Extension, Head, Kind, Leaf, NodeId, Reference};
 
 /// A table whose places are used again.
@@ -145,6 +146,17 @@ impl<V> Arena<V> {
     pub(super) fn add_branch(&mut self, prefix: Nibbles, children: usize) -> NodeId {
         let prefix = self.add_prefix(prefix);
         self.place(Class::holding(children), Head { prefix, ..Head::default() })
+    }
+
+    /// A branch whose children are all hidden.
+    pub(super) fn add_hidden_children(&mut self, branch: &HashedBranch) -> NodeId {
+        let head = Head { mask: branch.mask, ..Head::default() };
+        let count = head.count();
+        let id = self.place(Class::holding(count), head);
+        let placed = self.branch_mut(id);
+        placed.children[..count].fill(NodeId::HIDDEN);
+        placed.references[..count].copy_from_slice(&branch.hashes[..count]);
+        id
     }
 
     fn place(&mut self, class: Class, head: Head) -> NodeId {

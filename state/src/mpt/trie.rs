@@ -22,7 +22,11 @@ use super::{
 };
 
 /// From this many changes at a time on, a trie is forked.
-pub(super) const FORK_FROM: usize = 256;
+const FORK_FROM: usize = 256;
+/// The same where threads share the changes and not much is known that would be copied.
+const FORK_HIDDEN_FROM: usize = 32;
+/// As long as there are no more known nodes for each change, copying them is worth while.
+const NODES_PER_CHANGE: usize = 8;
 
 /// A Merkle Patricia trie over keys of 32 bytes, known in part.
 #[derive(Debug, Clone)]
@@ -56,6 +60,17 @@ impl<V: Value> Trie<V> {
         self.root
     }
 
+    /// One part, or sixteen.
+    pub(super) fn parts(&self) -> &[Part<V>] {
+        &self.parts
+    }
+
+    /// Appends the root of a trie in parts, two of which at least hold keys.
+    pub(super) fn encode_top(&self, out: &mut Vec<u8>) {
+        let (head, references) = top_branch(&self.parts);
+        encode_branch(BranchRef { head: &head, children: &[], references: &references }, out);
+    }
+
     /// Nodes that are known.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(|part| part.arena.len()).sum()
@@ -84,6 +99,12 @@ impl<V: Value> Trie<V> {
 
     pub(super) const fn is_forked(&self) -> bool {
         self.parts.len() > 1
+    }
+
+    /// Whether so many changes are enough to fork the trie before them.
+    pub(super) fn is_worth_forking(&self, changes: usize, threads: usize) -> bool {
+        let hidden = threads > 1 && self.len() <= NODES_PER_CHANGE * changes;
+        !self.is_forked() && changes >= if hidden { FORK_HIDDEN_FROM } else { FORK_FROM }
     }
 
     /// Gives each child of the root an arena of its own. Reveals the root.
@@ -133,12 +154,7 @@ impl<V: Value> Trie<V> {
             }
             (Some(_), None) if !self.is_forked() => self.parts[0].reference,
             (Some(index), None) => self.lone_reference(index, hashing, cx)?,
-            (Some(_), Some(_)) => {
-                let (head, references) = top_branch(&self.parts);
-                let branch =
-                    BranchRef { head: &head, children: &[], references: references.as_slice() };
-                reference_of(hashing, |out| encode_branch(branch, out))
-            }
+            (Some(_), Some(_)) => reference_of(hashing, |out| self.encode_top(out)),
         };
         self.root = match reference.is_inline() {
             true => hashing.hash_one(Reference::inline_rlp(reference.bytes())),

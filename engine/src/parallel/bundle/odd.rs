@@ -21,14 +21,15 @@ use super::{
 
 /// What one writer did to an odd account.
 #[derive(Debug)]
-enum Step {
+pub(in crate::parallel) enum Step {
     /// Changed values, as for any account.
     Change(Draft),
     /// Created, emptied or destroyed it: the account as revm left it.
     Odd(Vec<Account>),
 }
 
-type Steps = BTreeMap<Writer, Step>;
+/// All that was done to an odd account, in the block's order.
+pub(in crate::parallel) type Steps = BTreeMap<Writer, Step>;
 
 /// Adds the odd accounts to a bundle.
 pub(super) fn add_odd<P: DatabaseRef>(
@@ -40,12 +41,21 @@ pub(super) fn add_odd<P: DatabaseRef>(
     if odd.is_empty() {
         return Ok(());
     }
+    let steps = collect_steps(memory, ledger, odd).into_iter();
+    let paths = steps.map(|(address, steps)| (address, steps, ledger.balance(&address)));
+    follow_steps(bundle, paths, prestate)
+}
+
+/// Adds accounts to a bundle, each given by its steps and, where these do not have it, its last
+/// balance.
+pub(in crate::parallel) fn follow_steps<P: DatabaseRef>(
+    bundle: &mut BundleState,
+    paths: impl Iterator<Item = (Address, Steps, Option<U256>)>,
+    prestate: &P,
+) -> Result<(), P::Error> {
     let mut transitions = TransitionState::default();
-    let steps = collect_steps(memory, ledger, odd);
-    #[expect(clippy::iter_over_hash_type, reason = "a bundle has no order of accounts")]
-    for (address, steps) in steps {
-        let path = Path::begin(address, prestate)?;
-        path.walk(steps, ledger.balance(&address), &mut transitions)?;
+    for (address, steps, balance) in paths {
+        Path::begin(address, prestate)?.walk(steps, balance, &mut transitions)?;
     }
     let mut odd_bundle = BundleState::default();
     odd_bundle.apply_transitions_and_create_reverts(transitions, BundleRetention::Reverts);
