@@ -93,12 +93,11 @@ impl RecoveredBlock {
         homestead: bool,
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
-        let txs = &block.body.transactions;
-        if txs.len() > RECOVER_INLINE {
+        if block.body.transactions.len() > RECOVER_INLINE {
             accelerator.rouse();
         }
         let mut signing = Signing::default();
-        signing.add_block(txs, homestead);
+        signing.add_block(&block.body.transactions, homestead);
         Self::take_recovered(block, signing.recover(accelerator).into_iter())
     }
 

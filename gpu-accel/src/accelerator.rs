@@ -88,7 +88,7 @@ impl Accelerator {
 
     /// An accelerator that does everything on the thread that calls it.
     pub fn calling_thread() -> Self {
-        Self::sharing(Arc::new(Crew::new(0).expect("no thread is asked for")))
+        Self::sharing(Arc::new(Crew::new(0).expect("no thread is started that could fail to")))
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -107,8 +107,8 @@ impl Accelerator {
         Ok(Self::cpu(threads)?.and_devices(options, tell))
     }
 
-    /// The same threads, and every device that the options admit, as in [`Self::with_devices`].
-    #[must_use]
+    /// The same accelerator with every device that the options admit, as
+    /// [`with_devices`](Self::with_devices) opens them.
     pub fn and_devices(
         mut self,
         options: &DeviceOptions,

@@ -1,6 +1,7 @@
 //! Keccak-256 of many messages.
 
 use alloy_primitives::B256;
+
 use pleach_crew::Crew;
 
 use crate::{cpu::CpuPath, share::share};

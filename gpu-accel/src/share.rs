@@ -1,53 +1,28 @@
-//! One batch, and the threads that take portions of it until nothing is left.
-
-use std::{
-    mem,
-    sync::{Mutex, PoisonError},
-};
+//! One batch in portions, which the threads of a crew take one after another.
 
 use pleach_crew::Crew;
 
-/// What nobody has taken yet.
-struct Left<'a, R, A> {
-    requests: &'a [R],
-    answers: &'a mut [A],
-}
-
-/// Answers all requests, in place. `portion` says how many of those left a thread takes next; the
-/// calling thread begins at once, and others join it as they wake.
+/// Answers all requests, in place. `portion` says how many of those left are taken next.
 pub(crate) fn share<R: Sync, A: Send>(
     crew: &Crew,
-    requests: &[R],
-    answers: &mut [A],
-    portion: impl Fn(usize) -> usize + Sync,
+    mut requests: &[R],
+    mut answers: &mut [A],
+    portion: impl Fn(usize) -> usize,
     work: impl Fn(&[R], &mut [A]) + Sync,
 ) {
     assert_eq!(requests.len(), answers.len(), "each request has a place for its answer");
-    let portions = requests.len().div_ceil(portion(requests.len()).max(1));
-    let left = Mutex::new(Left { requests, answers });
-    let mut takers = vec![(); portions.min(crew.threads())];
-    crew.each(&mut takers, |()| {
-        while let Some((requests, answers)) = take(&left, &portion) {
-            work(requests, answers);
-        }
-    });
-}
-
-/// The next portion, of one request at least; None when nothing is left.
-fn take<'a, R, A>(
-    left: &Mutex<Left<'a, R, A>>,
-    portion: &impl Fn(usize) -> usize,
-) -> Option<(&'a [R], &'a mut [A])> {
-    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = left.requests.len();
-    if count == 0 {
-        return None;
+    if crew.threads() == 1 {
+        return work(requests, answers);
     }
-    let size = portion(count).clamp(1, count);
-    let (requests, other_requests) = left.requests.split_at(size);
-    let (answers, other_answers) = mem::take(&mut left.answers).split_at_mut(size);
-    (left.requests, left.answers) = (other_requests, other_answers);
-    Some((requests, answers))
+    let mut portions = Vec::new();
+    while !requests.is_empty() {
+        let size = portion(requests.len()).clamp(1, requests.len());
+        let (first, rest) = requests.split_at(size);
+        let (first_answers, rest_answers) = answers.split_at_mut(size);
+        portions.push((first, first_answers));
+        (requests, answers) = (rest, rest_answers);
+    }
+    crew.each(&mut portions, |(requests, answers)| work(requests, answers));
 }
 
 #[cfg(test)]
@@ -56,22 +31,18 @@ mod tests {
 
     #[test]
     fn each_request_is_answered_once_in_its_place() {
-        for crew in [Crew::new(0).unwrap(), Crew::new(3).unwrap()] {
+        for helpers in [0, 2] {
+            let crew = Crew::new(helpers).unwrap();
             for count in [0, 1, 2, 7, 64, 1000] {
                 for size in [0, 1, 3, 64, 5000] {
                     let requests: Vec<usize> = (0..count).collect();
                     let mut answers = vec![0; count];
-                    share(
-                        &crew,
-                        &requests,
-                        &mut answers,
-                        |_| size,
-                        |requests, answers| {
-                            for (request, answer) in requests.iter().zip(answers) {
-                                *answer += request + 1;
-                            }
-                        },
-                    );
+                    let work = |requests: &[usize], answers: &mut [usize]| {
+                        for (request, answer) in requests.iter().zip(answers) {
+                            *answer += request + 1;
+                        }
+                    };
+                    share(&crew, &requests, &mut answers, |_| size, work);
                     assert!(answers.iter().enumerate().all(|(index, answer)| *answer == index + 1));
                 }
             }

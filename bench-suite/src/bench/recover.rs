@@ -1,9 +1,8 @@
 //! `pleach bench recover`.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use clap::Args;
-use pleach_crew::Crew;
 use pleach_gpu_accel::{
     Accelerator, RecoveryRequest,
     gpu::{Gpu, GpuError, random_requests},
@@ -66,8 +65,7 @@ pub(super) fn report(args: &RecoverArgs) -> io::Result<CurveReport> {
     }
     if curve.device.is_asked_for() {
         // Both ends of one queue, as the engine uses them.
-        let accelerator =
-            curve.device.accelerator(Arc::new(Crew::new(threads.saturating_sub(1))?))?;
+        let accelerator = curve.device.accelerator(threads)?;
         check(&accelerator, &requests[..most.min(1 << 14)])?;
         let path = format!("CPU batch path and devices together, threads: {threads}");
         series.push(curve.measure(path, |batch| accelerator.recover(&requests[..batch])));

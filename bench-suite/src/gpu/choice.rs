@@ -77,20 +77,28 @@ impl DeviceArgs {
         }
     }
 
-    /// An accelerator on these threads and, if these arguments name devices or admit software
+    /// An accelerator on so many threads and, if these arguments name devices or admit software
     /// ones, on these. A device that is left out is told of on standard error.
     ///
     /// # Errors
+    /// If threads cannot be started, or no adapter has the name.
+    pub fn accelerator(&self, threads: usize) -> io::Result<Accelerator> {
+        self.accelerator_sharing(Arc::new(Crew::new(threads.saturating_sub(1))?))
+    }
+
+    /// The same on threads that others use as well.
+    ///
+    /// # Errors
     /// If no adapter has the name.
-    pub fn accelerator(&self, crew: Arc<Crew>) -> io::Result<Accelerator> {
-        let threads = Accelerator::sharing(crew);
+    pub fn accelerator_sharing(&self, crew: Arc<Crew>) -> io::Result<Accelerator> {
+        let accelerator = Accelerator::sharing(crew);
         if !self.is_asked_for() {
-            return Ok(threads);
+            return Ok(accelerator);
         }
         let choice = AdapterChoice { software: self.software, name: self.device.clone() };
         first_adapter(&choice).map_err(io::Error::other)?;
         let options = DeviceOptions { choice, gpu: self.options(), ..DeviceOptions::default() };
-        Ok(threads.and_devices(&options, &mut tell))
+        Ok(accelerator.and_devices(&options, &mut tell))
     }
 
     /// How adapters are opened.

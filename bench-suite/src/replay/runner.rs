@@ -128,7 +128,7 @@ impl Runner {
         // Recovery and tries never work at the same time.
         let crew = Arc::new(Crew::new(threads - 1)?);
         Ok(Self {
-            accelerator: Arc::new(args.device.accelerator(Arc::clone(&crew))?),
+            accelerator: Arc::new(args.device.accelerator_sharing(Arc::clone(&crew))?),
             engine: Engine::new(EngineConfig { threads })?,
             trie_workers: trie_workers_sharing(crew),
             options: ExecuteOptions {

@@ -112,7 +112,6 @@ impl HotTargets {
         let mut targets = self.targets.write();
         let (Some(kept), Some(given_up)) = (targets.get(one), targets.get(other)) else { return };
         let (kept, given_up) = (*kept, *given_up);
-        #[expect(clippy::iter_over_hash_type, reason = "all of a group get the same name")]
         for group in targets.values_mut().filter(|group| **group == given_up) {
             *group = kept;
         }

@@ -12,7 +12,10 @@ use alloy_primitives::{B256, keccak256};
 /// Results of a function of `N` bytes. Each key has one place; who comes to a place that is taken
 /// takes it over.
 #[derive(Debug)]
-pub(super) struct Memo<const N: usize, V>(Box<[Option<([u8; N], V)>]>);
+pub(super) struct Memo<const N: usize, V>(Box<[Place<N, V>]>);
+
+/// A key and the function's value for it.
+type Place<const N: usize, V> = Option<([u8; N], V)>;
 
 impl<const N: usize, V: Copy> Memo<N, V> {
     /// A memo with room for so many keys, a power of two.
