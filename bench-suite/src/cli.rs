@@ -11,6 +11,7 @@ use crate::{
         statetest::{self, StatetestArgs},
     },
     gpu::{self, GpuArgs},
+    import::{self, DbArgs, ImportArgs, UnwindArgs},
     replay::{self, ReplayArgs},
 };
 
@@ -39,6 +40,12 @@ enum Command {
     Statetest(StatetestArgs),
     /// Run Ethereum blockchain tests, each block serially and through the parallel path.
     Blocktest(BlocktestArgs),
+    /// Import files of blocks, each validated in every respect, into a database.
+    Import(ImportArgs),
+    /// Take blocks of a database back.
+    Unwind(UnwindArgs),
+    /// Look into a database.
+    Db(DbArgs),
     /// Time parts of Pleach next to other implementations of the same.
     Bench(BenchArgs),
     /// List, test and measure the devices that recover senders and hash.
@@ -52,6 +59,9 @@ pub fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Statetest(args) => statetest::run(&args),
         Command::Blocktest(args) => blocktest::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Unwind(args) => import::run_unwind(&args),
+        Command::Db(args) => import::run_db(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Gpu(args) => gpu::run(&args),
     }

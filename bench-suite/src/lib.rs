@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cli;
 pub mod conformance;
 pub mod gpu;
+pub mod import;
 pub mod input;
 pub mod profile;
 pub mod replay;

@@ -90,6 +90,8 @@ fn wrong_expectations_fail() {
         assert_eq!(totals(block(suite.clone())), (0, 1, 0), "{name}");
         assert_eq!(blocktest::run(&BlocktestArgs { suite }), ExitCode::FAILURE, "{name}");
     }
+    // One of its blocks is to be refused for another reason than it is.
+    assert_eq!(totals(block(args(&data("bad/block_wrong_reason.json")))), (0, 1, 1));
     // A file of the other suite is no file of this one.
     assert_eq!(totals(block(args(&data("state/call.json")))), (0, 1, 0));
 }

@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{Block, Header, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
-use alloy_primitives::{Address, B256, Signature, U256};
+use alloy_primitives::{Address, B256};
 use alloy_rlp::Decodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError, RecoveryRequest, recover_one};
+use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError};
 use revm::{context::TxEnv, context_interface::either::Either};
+
+use crate::signing::Signing;
+
+/// A decoded block whose senders are to be recovered.
+#[derive(Debug, Clone)]
+pub struct SignedBlock {
+    /// The block.
+    pub block: Block<TxEnvelope>,
+    /// Whether EIP-2 holds for it: from Homestead on a high s is refused.
+    pub homestead: bool,
+}
 
 /// A block whose senders, and EIP-7702 authorities, are known.
 ///
@@ -72,6 +83,8 @@ impl RecoveredBlock {
     /// Recovers all senders and EIP-7702 authorities in one batch.
     ///
     /// `homestead` says whether EIP-2 holds for the block: from Homestead on a high s is refused.
+    /// Where many blocks are to be executed, [`RecoverAhead`](crate::RecoverAhead) recovers the
+    /// next ones meanwhile.
     ///
     /// # Errors
     /// [`BlockError::Recovery`] names the first transaction without a sender.
@@ -81,14 +94,40 @@ impl RecoveredBlock {
         accelerator: &Accelerator,
     ) -> Result<Self, BlockError> {
         let txs = &block.body.transactions;
-        let senders = txs.iter().map(|tx| RecoveryRequest {
-            signature: *tx.signature(),
-            message_hash: tx.signature_hash(),
-            require_low_s: homestead,
-        });
-        let requests: Vec<_> = senders.chain(authority_requests(txs)).collect();
-        let mut recovered = accelerator.recover(&requests).into_iter();
-        let senders = recovered.by_ref().take(txs.len()).enumerate();
+        if txs.len() > RECOVER_INLINE {
+            accelerator.rouse();
+        }
+        let mut signing = Signing::default();
+        signing.add_block(txs, homestead);
+        Self::take_recovered(block, signing.recover(accelerator).into_iter())
+    }
+
+    /// Recovers all senders and authorities of several blocks in one batch, which is faster than
+    /// block by block where blocks are small. One answer for each block, in order.
+    pub fn recover_all(
+        blocks: Vec<SignedBlock>,
+        accelerator: &Accelerator,
+    ) -> Vec<Result<Self, BlockError>> {
+        let mut signing = Signing::default();
+        let mut ends = Vec::with_capacity(blocks.len());
+        for SignedBlock { block, homestead } in &blocks {
+            signing.add_block(&block.body.transactions, *homestead);
+            ends.push(signing.len());
+        }
+        let recovered = signing.recover(accelerator);
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let parts = starts.zip(&ends).map(|(start, end)| &recovered[start..*end]);
+        let each = blocks.into_iter().zip(parts);
+        each.map(|(signed, part)| Self::take_recovered(signed.block, part.iter().copied()))
+            .collect()
+    }
+
+    /// The block with what its signatures gave: senders, then authorities.
+    fn take_recovered(
+        block: Block<TxEnvelope>,
+        mut recovered: impl Iterator<Item = Result<Address, RecoveryError>>,
+    ) -> Result<Self, BlockError> {
+        let senders = recovered.by_ref().take(block.body.transactions.len()).enumerate();
         let senders = senders
             .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
             .collect::<Result<Vec<_>, _>>()?;
@@ -108,8 +147,10 @@ impl RecoveredBlock {
         if senders.len() != transactions {
             return Err(BlockError::SenderCount { senders: senders.len(), transactions });
         }
-        let requests: Vec<_> = authority_requests(&block.body.transactions).collect();
-        let authorities = requests.iter().map(|request| recover_one(request).ok()).collect();
+        let mut signing = Signing::default();
+        signing.add_authorizations(&block.body.transactions);
+        let authorities = signing.recover(&Accelerator::calling_thread());
+        let authorities = authorities.into_iter().map(Result::ok).collect();
         Ok(Self::assemble(block, senders, authorities))
     }
 
@@ -164,19 +205,6 @@ impl RecoveredBlock {
     pub fn recovered(&self, index: usize) -> Recovered<&TxEnvelope> {
         Recovered::new_unchecked(&self.transactions()[index], self.senders[index])
     }
-}
-
-/// Requests for the authorities of all EIP-7702 transactions, in block order. A signature that is
-/// malformed asks with r = 0, which nothing recovers.
-fn authority_requests(txs: &[TxEnvelope]) -> impl Iterator<Item = RecoveryRequest> + '_ {
-    let signed = txs.iter().filter_map(|tx| tx.authorization_list()).flatten();
-    signed.map(|authorization| RecoveryRequest {
-        signature: authorization
-            .signature()
-            .unwrap_or_else(|_| Signature::new(U256::ZERO, U256::ZERO, false)),
-        message_hash: authorization.signature_hash(),
-        require_low_s: true,
-    })
 }
 
 /// The EVM's view of a transaction, its authorities taken from those recovered in the batch.

@@ -169,6 +169,34 @@ impl ChainSpec {
         block.filter(|_| !self.transactions_only)
     }
 
+    /// The total difficulty from which on the Merge's rules hold, on a chain whose rules do not
+    /// name the block at which that is. Whoever follows such a chain adds difficulties up and says
+    /// [`Self::with_merge_at`] when it is reached.
+    pub fn open_merge(&self) -> Option<U256> {
+        match self.hardforks.ethereum_fork_activation(EthereumHardfork::Paris) {
+            ForkCondition::TTD { activation_block_number: u64::MAX, total_difficulty, .. } => {
+                Some(total_difficulty)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same rules with the Merge at a block.
+    #[must_use]
+    pub fn with_merge_at(mut self, block: u64) -> Self {
+        let activation = |fork| match (fork, self.hardforks.ethereum_fork_activation(fork)) {
+            (EthereumHardfork::Paris, ForkCondition::TTD { fork_block, total_difficulty, .. }) => {
+                ForkCondition::TTD { activation_block_number: block, fork_block, total_difficulty }
+            }
+            (EthereumHardfork::Paris, _) => ForkCondition::Block(block),
+            (_, activation) => activation,
+        };
+        let forks = EthereumHardfork::VARIANTS.iter().map(|fork| (*fork, activation(*fork)));
+        let forks = forks.filter(|(_, activation)| *activation != ForkCondition::Never);
+        self.hardforks = EthereumChainHardforks::new(forks.collect::<Vec<_>>());
+        self
+    }
+
     /// The environment in which a block's transactions run.
     pub fn evm_env(&self, header: impl BlockHeader) -> EvmEnv {
         let params = self.blob_params(header.timestamp());
@@ -343,4 +371,29 @@ fn genesis_blob_schedule(config: &ChainConfig) -> Result<Vec<(u64, BlobParams)>,
         schedule.push((time, params));
     }
     Ok(schedule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chain whose rules name a total difficulty and no block.
+    #[test]
+    fn an_open_merge_is_closed_at_a_block() {
+        let mut genesis = Genesis { difficulty: U256::from(10), ..Genesis::default() };
+        genesis.config.london_block = Some(0);
+        genesis.config.shanghai_time = Some(100);
+        genesis.config.terminal_total_difficulty = Some(U256::from(50));
+        let open = ChainSpec::from_genesis(&genesis).unwrap();
+        assert_eq!(open.open_merge(), Some(U256::from(50)));
+        assert!(!open.is_paris_active_at_block(1_000_000));
+        let closed = open.with_merge_at(7);
+        assert_eq!(closed.open_merge(), None);
+        let forks = [(6, 0), (7, 0), (8, 100)].map(|(number, time)| closed.fork_name(number, time));
+        assert_eq!(forks, ["LONDON", "PARIS", "SHANGHAI"]);
+        assert_eq!(ChainSpec::mainnet().open_merge(), None);
+        // Reached by the first block's difficulty alone.
+        genesis.config.terminal_total_difficulty = Some(U256::from(10));
+        assert_eq!(ChainSpec::from_genesis(&genesis).unwrap().open_merge(), None);
+    }
 }

@@ -108,6 +108,12 @@ pub(crate) fn decide_listed(block: &RecoveredBlock, threads: usize) -> Decision 
     }
 }
 
+/// How many of so many workers a block has enough work for to be worth waking them.
+pub(crate) fn fit_workers(block: &RecoveredBlock, workers: usize) -> usize {
+    let worth_waking = (serial_cost(block) / cost::WAKE) as usize;
+    worth_waking.min(block.transactions().len().saturating_sub(1)).clamp(1, workers.max(1))
+}
+
 /// What executing a block serially costs.
 fn serial_cost(block: &RecoveredBlock) -> f64 {
     let transactions = block.transactions().len() as f64;

@@ -8,20 +8,26 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
+use pleach_state::mpt::TouchedKey;
 
 use revm::context::TxEnv;
 
 use crate::{
-    AccessList, BlockOutput, ChainSpec, ExecuteError, ListFault, Prestate, RecoveredBlock,
-    controller::{Decision, decide, decide_listed},
+    AccessList, BlockOutput, ChainSpec, ExecuteError, Follower, ListFault, Prestate,
+    RecoveredBlock,
+    controller::{Decision, decide, decide_listed, fit_workers},
     durations::Durations,
     executor::ParallelBlockExecutorFactory,
+    follow::Help,
     history::History,
     parallel::{
         Announced, Attempt, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot,
-        PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer, Validation, attempt,
+        PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer, Validation, Work, attempt,
     },
-    serial::{commit_state, execute_serial, execution_ctx, output, output_with, run_block},
+    serial::{
+        commit_state, execute_followed, execute_serial, execution_ctx, output, output_with,
+        run_block,
+    },
     trace::Traced,
 };
 
@@ -48,10 +54,26 @@ pub struct ExecuteOptions {
 struct RunAhead {
     access_list: bool,
     effort: Effort,
+    /// How many threads work on the block beside the calling one.
+    workers: usize,
     /// Targets that earlier blocks found to make transactions collide.
     hot: Vec<Hot>,
     /// Where to write down what happens when, if somebody asked for it.
     tracer: Option<Arc<Tracer>>,
+    follower: Option<Arc<dyn Follower>>,
+}
+
+/// Who looks on.
+#[derive(Default)]
+struct Onlookers {
+    tracer: Option<Arc<Tracer>>,
+    follower: Option<Arc<dyn Follower>>,
+}
+
+impl Onlookers {
+    fn traced(tracer: &Arc<Tracer>) -> Self {
+        Self { tracer: Some(Arc::clone(tracer)), follower: None }
+    }
 }
 
 /// What one execution cost.
@@ -65,6 +87,8 @@ pub struct Metrics {
     pub reexecuted_gas: u64,
     /// How the block was executed, and why.
     pub decision: Decision,
+    /// Threads that were asked to run ahead, beside the calling one.
+    pub workers: usize,
 }
 
 /// What execution with an access list gave.
@@ -119,7 +143,27 @@ impl Engine {
         prestate: &Arc<P>,
         options: ExecuteOptions,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
-        self.choose(chain, block, prestate, options, None)
+        self.choose(chain, block, prestate, options, Onlookers::default())
+    }
+
+    /// Like [`Self::execute`], and tells a follower what commits, while it commits. The follower
+    /// gets the time of the engine's threads that have nothing to execute.
+    ///
+    /// # Errors
+    /// The same as [`Self::execute`].
+    pub fn execute_followed<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+        follower: Arc<dyn Follower>,
+    ) -> Result<(BlockOutput, Metrics), ExecuteError> {
+        // Whoever is paid again and again is written once, in the end.
+        let paid = TouchedKey::Account(block.header().beneficiary);
+        follower.committed(&mut std::iter::once(paid));
+        let onlookers = Onlookers { follower: Some(follower), tracer: None };
+        self.choose(chain, block, prestate, options, onlookers)
     }
 
     /// Like [`Self::execute`], and writes down what happens when. Takes a little longer: the clock
@@ -137,7 +181,7 @@ impl Engine {
         let senders = block.tx_envs().iter().map(|tx| (tx.caller, tx.nonce)).collect();
         let tracer = Tracer::start(senders, options.rehearse && self.threads() == 1);
         let (output, metrics) =
-            self.choose(chain, block, prestate, options, Some(Arc::clone(&tracer)))?;
+            self.choose(chain, block, prestate, options, Onlookers::traced(&tracer))?;
         let trace = metrics.decision.runs_ahead().then(|| tracer.finish());
         Ok(Traced { output, metrics, trace })
     }
@@ -196,7 +240,8 @@ impl Engine {
     ) -> Result<Listed, ExecuteError> {
         let access_list = options.access_list || fault.is_none();
         let asked = ExecuteOptions { access_list, ..options };
-        let (mut output, mut metrics) = self.choose(chain, block, prestate, asked, None)?;
+        let (mut output, mut metrics) =
+            self.choose(chain, block, prestate, asked, Onlookers::default())?;
         metrics.executions += lost;
         metrics.aborts += lost;
         let made = output.access_list.as_ref();
@@ -211,7 +256,7 @@ impl Engine {
         block: &Arc<RecoveredBlock>,
         prestate: &Arc<P>,
         options: ExecuteOptions,
-        tracer: Option<Arc<Tracer>>,
+        onlookers: Onlookers,
     ) -> Result<(BlockOutput, Metrics), ExecuteError> {
         let targets = block.tx_envs().iter().filter_map(|tx| tx.kind.to().copied());
         let (hot, calls) = self.history.hot_among(targets);
@@ -220,12 +265,39 @@ impl Engine {
             false => decide(block, self.threads(), calls),
         };
         if let Some(effort) = Effort::of(decision, options.rehearse) {
-            let ahead = RunAhead { access_list: options.access_list, effort, hot, tracer };
+            let Onlookers { tracer, follower } = onlookers;
+            let access_list = options.access_list;
+            let workers = match (decision, &follower) {
+                // Who has nothing to execute helps the follower.
+                (Decision::Parallel, None) => fit_workers(block, self.pool.len()),
+                _ => self.pool.len(),
+            };
+            let ahead = RunAhead { access_list, effort, workers, hot, tracer, follower };
             return self.run_ahead(chain, block, prestate, ahead);
         }
         let executions = block.transactions().len() as u64;
-        let output = execute_serial(chain, block, prestate, options.access_list)?;
+        let output = match onlookers.follower.filter(|_| decision == Decision::Chain) {
+            Some(follower) => self.followed_serially(chain, block, prestate, options, follower)?,
+            None => execute_serial(chain, block, prestate, options.access_list)?,
+        };
         Ok((output, Metrics { executions, decision, ..Metrics::default() }))
+    }
+
+    /// Serial execution, and all other threads with the follower.
+    fn followed_serially<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &RecoveredBlock,
+        prestate: &Arc<P>,
+        options: ExecuteOptions,
+        follower: Arc<dyn Follower>,
+    ) -> Result<BlockOutput, ExecuteError> {
+        let help = Help::of(Arc::clone(&follower));
+        let work: Arc<dyn Work> = Arc::clone(&help) as _;
+        self.pool.submit(Arc::downgrade(&work), self.pool.len());
+        let output = execute_followed(chain, block, prestate, options.access_list, follower);
+        help.end();
+        output
     }
 
     fn run_ahead<P: Prestate>(
@@ -244,7 +316,9 @@ impl Engine {
         }
         let db = {
             let weights = self.durations.weigh(block);
-            Committed::new(prestate.clone(), block, &weights, self.threads(), &self.spare)
+            let follower = ahead.follower.clone();
+            let (prestate, threads) = (prestate.clone(), ahead.workers + 1);
+            Committed::new(prestate, block, &weights, threads, &self.spare, follower)
         };
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;
@@ -260,7 +334,7 @@ impl Engine {
         before: Before,
         chain: &Arc<ChainSpec>,
         block: &Arc<RecoveredBlock>,
-        RunAhead { effort, hot, tracer, .. }: RunAhead,
+        RunAhead { effort, workers, hot, tracer, follower, .. }: RunAhead,
     ) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>, Metrics), ExecuteError> {
         // The DAO's balances are moved behind the EVM's back.
         let validation = match chain.dao_fork_block() == Some(block.header().number) {
@@ -276,6 +350,7 @@ impl Engine {
         let at_once = matches!(before, Before::Memory(_));
         evm.announce(Announced {
             pool: Arc::clone(&self.pool),
+            workers,
             txs: block.shared_tx_envs(),
             before,
             hot,
@@ -283,6 +358,7 @@ impl Engine {
             effort,
             bloom,
             tracer,
+            follower,
         });
         if at_once {
             evm.speculate();
@@ -292,8 +368,9 @@ impl Engine {
             true => TxEnv::default(),
             false => block.tx_envs()[index].clone(),
         };
-        let (mut evm, result) = run_block(executor, chain, block, PleachEvm::speculate, tx_env)?;
-        self.history.remember(&evm.hot_targets());
+        let (mut evm, result) =
+            run_block(executor, chain, block, PleachEvm::speculate, tx_env, |_| ())?;
+        self.history.remember(&evm.heat());
         self.durations.remember(&evm.long_calls());
         let metrics = evm.stop().unwrap_or_default();
         Ok((evm.into_db(), result, metrics))

@@ -38,6 +38,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `ahead`, `signing` | senders: recovered beside execution; what was signed |
 //! | `block`, `chain` | what comes in: blocks with their senders, the rules of a chain |
 //! | `prestate` | what is asked of a state |
 //! | `serial` | one thread: the oracle, and the driver that both ways share |
@@ -45,8 +46,12 @@
 //! | `executor` | the second way in: alloy-evm's traits |
 //! | `parallel` | running ahead: workers, multi-version memory, validation, ordered commit |
 //! | `output`, `error` | what comes out |
+//! | [`import`] | chains of blocks into a store |
+//! | `intermediate` | state roots between transactions, for receipts before Byzantium |
+//! | `follow` | hearing what commits while the block runs |
 //! | [`trace`] | what happened when, if asked |
 
+mod ahead;
 mod block;
 mod chain;
 mod controller;
@@ -55,15 +60,21 @@ mod durations;
 mod engine;
 mod error;
 mod executor;
+mod follow;
+mod genesis;
 mod history;
+pub mod import;
+mod intermediate;
 mod output;
 mod parallel;
 mod prestate;
 mod serial;
+mod signing;
 pub mod trace;
 pub mod validate;
 
-pub use block::{BlockError, RecoveredBlock};
+pub use ahead::{AheadMetrics, AheadOptions, RecoverAhead};
+pub use block::{BlockError, RecoveredBlock, SignedBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
 pub use engine::{Engine, EngineConfig, ExecuteOptions, Listed, Metrics};
@@ -71,6 +82,9 @@ pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,
 };
+pub use follow::Follower;
+pub use genesis::{genesis_header, genesis_state, genesis_state_root};
+pub use intermediate::{IntermediateRootError, intermediate_roots, receipts_root_with};
 pub use output::BlockOutput;
 pub use parallel::{
     AccessList, BalanceWatcher, Debits, ListFault, ListedPart, Observed, ObservedEvm, Party,

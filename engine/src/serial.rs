@@ -25,7 +25,9 @@ use revm::{
     state::Account,
 };
 
-use crate::{BlockOutput, ChainSpec, ExecuteError, Prestate, RecoveredBlock};
+use crate::{
+    BlockOutput, ChainSpec, ExecuteError, Follower, Prestate, RecoveredBlock, follow::Followed,
+};
 
 /// Executes a block on the calling thread, in block order.
 ///
@@ -37,17 +39,42 @@ pub fn execute_serial<P: Prestate>(
     prestate: &Arc<P>,
     access_list: bool,
 ) -> Result<BlockOutput, ExecuteError> {
+    let (db, result) =
+        run_serially(chain, block, commit_state(prestate.clone(), access_list), |_| ())?;
+    Ok(output(db, result))
+}
+
+/// The same, and a follower hears what commits.
+pub(crate) fn execute_followed<P: Prestate>(
+    chain: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    prestate: &Arc<P>,
+    access_list: bool,
+    follower: Arc<dyn Follower>,
+) -> Result<BlockOutput, ExecuteError> {
+    let inner = commit_state(prestate.clone(), access_list);
+    let (db, result) = run_serially(chain, block, Followed { inner, follower }, |_| ())?;
+    Ok(output(db.inner, result))
+}
+
+/// Runs a block on a database that collects its changes, and shows that after each transaction.
+pub(crate) fn run_serially<DB: StateDB + BalIndexedDatabase>(
+    chain: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    db: DB,
+    mut after_transaction: impl FnMut(&mut DB),
+) -> Result<(DB, BlockExecutionResult<ReceiptEnvelope>), ExecuteError> {
     let factory = EthBlockExecutorFactory::new(
         AlloyReceiptBuilder::default(),
         chain.clone(),
         EthEvmFactory::default(),
     );
-    let db = commit_state(prestate.clone(), access_list);
     let evm = factory.evm_factory().create_evm(db, chain.evm_env(block.header()));
     let executor = factory.create_executor(evm, execution_ctx(block));
-    let (evm, result) =
-        run_block(executor, chain, block, |_| (), |_, index| block.tx_envs()[index].clone())?;
-    Ok(output(evm.into_db(), result))
+    let tx_env = |_: &mut _, index: usize| block.tx_envs()[index].clone();
+    let after = |evm: &mut _| after_transaction(Evm::db_mut(evm));
+    let (evm, result) = run_block(executor, chain, block, |_| (), tx_env, after)?;
+    Ok((evm.into_db(), result))
 }
 
 /// The state that committed changes are collected in.
@@ -82,6 +109,7 @@ pub(crate) fn run_block<E>(
     block: &RecoveredBlock,
     before_transactions: impl FnOnce(&mut E::Evm),
     tx_env: impl Fn(&mut E::Evm, usize) -> TxEnv,
+    mut after_transaction: impl FnMut(&mut E::Evm),
 ) -> Result<(E::Evm, BlockExecutionResult<ReceiptEnvelope>), ExecuteError>
 where
     E: BlockExecutor<
@@ -101,6 +129,7 @@ where
         executor
             .execute_transaction((tx_env, block.recovered(index)))
             .map_err(|source| ExecuteError::Transaction { index, source })?;
+        after_transaction(executor.evm_mut());
     }
     executor.evm_mut().db_mut().bump_bal_index();
     executor.finish().map_err(ExecuteError::PostExecution)

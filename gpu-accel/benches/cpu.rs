@@ -20,7 +20,7 @@ fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let wanted = |work: &str| filter.as_ref().is_none_or(|filter| work.contains(filter.as_str()));
     if wanted("recover") {
-        for batch in [1, 4, 8, 16, 32, 64, 128, 256, 1024] {
+        for batch in [1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 1024] {
             recover(batch);
         }
     }

@@ -1,17 +1,18 @@
 //! The type that owns the threads and the devices.
 
-use std::time::Instant;
+use std::{io, sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Signature, keccak256};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use pleach_crew::Crew;
 
 use crate::{
-    RecoveryError, RecoveryRequest,
+    CpuPath, RecoveryError, RecoveryRequest,
     gpu::{
-        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, PackedMessages, Work,
-        digest_words, random_requests, request_words, signature_words,
+        Batch, DeviceEvent, DeviceMetrics, DeviceOptions, Devices, P256Request, PackedMessages,
+        Work, digest_words, random_requests, request_words, signature_words, verify_p256_one,
     },
     keccak, recover_one, recovery,
+    share::share,
 };
 
 /// Requests that one CPU thread takes at once while devices take from the other end: a few
@@ -21,8 +22,7 @@ const CPU_CHUNK: usize = 64;
 /// Recovers senders and hashes messages in batches, on all cores and devices given to it.
 #[derive(Debug)]
 pub struct Accelerator {
-    /// None where one thread was asked for: the calling one does the work.
-    pool: Option<ThreadPool>,
+    crew: Arc<Crew>,
     devices: Devices,
     /// What the threads recover in a second; measured only where there are devices to compare.
     cpu_per_second: f64,
@@ -40,10 +40,15 @@ pub struct SignedMessage<'a> {
 }
 
 impl SignedMessage<'_> {
+    /// The same with the message's hash.
+    pub(crate) const fn with_hash(&self, message_hash: B256) -> RecoveryRequest {
+        let Self { signature, require_low_s, .. } = *self;
+        RecoveryRequest { signature, message_hash, require_low_s }
+    }
+
     /// The same with the message hashed.
     fn hashed(&self) -> RecoveryRequest {
-        let Self { signature, message, require_low_s } = *self;
-        RecoveryRequest { signature, message_hash: keccak256(message), require_low_s }
+        self.with_hash(keccak256(self.message))
     }
 }
 
@@ -60,24 +65,30 @@ pub enum AcceleratorError {
         /// Threads asked for.
         threads: usize,
         /// What the operating system said.
-        source: ThreadPoolBuildError,
+        source: io::Error,
     },
 }
 
 impl Accelerator {
-    /// An accelerator on this many CPU threads; 0 counts as 1. With 1 no thread is started.
+    /// An accelerator on this many CPU threads, the calling one included; 0 counts as 1, for
+    /// which no thread is started.
     ///
     /// # Errors
     /// [`AcceleratorError::Threads`] if the operating system refuses to start them.
     pub fn cpu(threads: usize) -> Result<Self, AcceleratorError> {
-        let devices = Devices::default();
-        if threads <= 1 {
-            return Ok(Self { pool: None, devices, cpu_per_second: 0.0 });
-        }
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let pool = builder.thread_name(|index| format!("pleach-accel-{index}")).build();
-        pool.map(|pool| Self { pool: Some(pool), devices, cpu_per_second: 0.0 })
-            .map_err(|source| AcceleratorError::Threads { threads, source })
+        let crew = Crew::new(threads.saturating_sub(1));
+        let crew = crew.map_err(|source| AcceleratorError::Threads { threads, source })?;
+        Ok(Self::sharing(Arc::new(crew)))
+    }
+
+    /// An accelerator on threads that others use as well.
+    pub fn sharing(crew: Arc<Crew>) -> Self {
+        Self { crew, devices: Devices::default(), cpu_per_second: 0.0 }
+    }
+
+    /// An accelerator that does everything on the thread that calls it.
+    pub fn calling_thread() -> Self {
+        Self::sharing(Arc::new(Crew::new(0).expect("no thread is asked for")))
     }
 
     /// An accelerator on this many CPU threads and every device that the options admit.
@@ -93,15 +104,29 @@ impl Accelerator {
         options: &DeviceOptions,
         tell: &mut dyn FnMut(DeviceEvent),
     ) -> Result<Self, AcceleratorError> {
-        let mut accelerator = Self::cpu(threads)?;
-        accelerator.cpu_per_second = accelerator.measure_cpu();
-        accelerator.devices = Devices::open(options, accelerator.cpu_per_second, tell);
-        Ok(accelerator)
+        Ok(Self::cpu(threads)?.and_devices(options, tell))
     }
 
-    /// The CPU threads that share a batch.
+    /// The same threads, and every device that the options admit, as in [`Self::with_devices`].
+    #[must_use]
+    pub fn and_devices(
+        mut self,
+        options: &DeviceOptions,
+        tell: &mut dyn FnMut(DeviceEvent),
+    ) -> Self {
+        self.cpu_per_second = self.measure_cpu();
+        self.devices = Devices::open(options, self.cpu_per_second, tell);
+        self
+    }
+
+    /// The CPU threads that share a batch, the calling one included.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.crew.threads()
+    }
+
+    /// Wakes the threads, for there will soon be a batch.
+    pub fn rouse(&self) {
+        self.crew.rouse();
     }
 
     /// What each device did so far, and whether it still serves.
@@ -116,7 +141,7 @@ impl Accelerator {
     pub fn recover(&self, requests: &[RecoveryRequest]) -> Vec<Result<Address, RecoveryError>> {
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
-            return recovery::recover_batch(self.pool.as_ref(), requests);
+            return recovery::recover_batch(&self.crew, requests);
         }
         let work = Work {
             count: requests.len(),
@@ -124,7 +149,7 @@ impl Accelerator {
                 requests: request_words(&requests[range.clone()]),
                 digests: digest_words(&requests[range]),
             },
-            on_cpu: &|range| recovery::recover_batch(self.pool.as_ref(), &requests[range]),
+            on_cpu: &|range| recovery::recover_batch(&self.crew, &requests[range]),
             one: &|index| recover_one(&requests[index]),
             cpu_chunk: CPU_CHUNK * self.threads(),
         };
@@ -137,19 +162,8 @@ impl Accelerator {
         &self,
         requests: &[SignedMessage<'_>],
     ) -> Vec<Result<Address, RecoveryError>> {
-        let hashed = |requests: &[SignedMessage<'_>]| -> Vec<RecoveryRequest> {
-            let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
-            let hashes = self.keccak256(&messages);
-            let request = |(signed, message_hash): (&SignedMessage<'_>, B256)| RecoveryRequest {
-                signature: signed.signature,
-                message_hash,
-                require_low_s: signed.require_low_s,
-            };
-            requests.iter().zip(hashes).map(request).collect()
-        };
-        let on_cpu = |requests: &[SignedMessage<'_>]| {
-            recovery::recover_batch(self.pool.as_ref(), &hashed(requests))
-        };
+        let on_cpu =
+            |requests: &[SignedMessage<'_>]| recovery::recover_message_batch(&self.crew, requests);
         let devices = self.devices.for_batch(requests.len());
         if devices.is_empty() {
             return on_cpu(requests);
@@ -169,20 +183,77 @@ impl Accelerator {
     /// On the CPU: a message's way to a device takes longer than hashing it here. Where messages
     /// go to a device anyway, [`Self::recover_messages`] hashes them there.
     pub fn keccak256<M: AsRef<[u8]> + Sync>(&self, messages: &[M]) -> Vec<B256> {
-        keccak::keccak_batch(self.pool.as_ref(), messages)
+        keccak::keccak_batch(&self.crew, messages)
+    }
+
+    /// Whether each P-256 signature holds (EIP-7951), in order.
+    ///
+    /// On the CPU: no chain has them in numbers yet. [`Gpu::p256`](crate::gpu::Gpu::p256)
+    /// verifies them on a device.
+    pub fn verify_p256(&self, requests: &[P256Request]) -> Vec<bool> {
+        // Some 100 microseconds each: worth a thread soon, and alike.
+        const PORTION: usize = 4;
+        let mut answers = vec![false; requests.len()];
+        share(
+            &self.crew,
+            requests,
+            &mut answers,
+            |_| PORTION,
+            |requests, answers| {
+                for (request, answer) in requests.iter().zip(answers) {
+                    *answer = verify_p256_one(request);
+                }
+            },
+        );
+        answers
     }
 
     /// Signatures that the threads recover in a second, by one short measurement.
     fn measure_cpu(&self) -> f64 {
         let requests = random_requests(4 * CPU_CHUNK * self.threads(), 3);
         let start = Instant::now();
-        let answers = recovery::recover_batch(self.pool.as_ref(), &requests);
+        let answers = recovery::recover_batch(&self.crew, &requests);
         answers.len() as f64 / start.elapsed().as_secs_f64().max(1e-9)
     }
 }
 
+/// The messages' bytes that a device takes in one batch. Who signs chooses how many there are: it
+/// must not be able to take a device's memory away.
+const FUSED_BYTES: usize = 1 << 26;
+
 fn fused_batch(requests: &[SignedMessage<'_>]) -> Batch {
     let signatures = requests.iter().map(|request| (&request.signature, request.require_low_s));
     let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
+    if messages.iter().map(|message| message.len()).sum::<usize>() > FUSED_BYTES {
+        let mut hashes = vec![B256::ZERO; messages.len()];
+        CpuPath::best().keccak256(&messages, &mut hashes);
+        let hashed = |(request, hash): (&SignedMessage<'_>, B256)| request.with_hash(hash);
+        let hashed: Vec<_> = requests.iter().zip(hashes).map(hashed).collect();
+        return Batch::Recover { requests: request_words(&hashed), digests: digest_words(&hashed) };
+    }
     Batch::Fused { requests: signature_words(signatures), messages: PackedMessages::new(&messages) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bytes_than_a_device_takes_are_hashed_here() {
+        let long = vec![7; FUSED_BYTES / 2];
+        let signed: Vec<_> = random_requests(3, 5)
+            .iter()
+            .map(|request| SignedMessage {
+                signature: request.signature,
+                message: &long,
+                require_low_s: request.require_low_s,
+            })
+            .collect();
+        assert!(matches!(fused_batch(&signed[..2]), Batch::Fused { .. }));
+        let Batch::Recover { requests, digests } = fused_batch(&signed) else {
+            panic!("three halves are too much")
+        };
+        let hashed: Vec<_> = signed.iter().map(SignedMessage::hashed).collect();
+        assert_eq!((requests, digests), (request_words(&hashed), digest_words(&hashed)));
+    }
 }

@@ -1,9 +1,9 @@
 //! Keccak-256 of many messages.
 
 use alloy_primitives::B256;
-use rayon::{ThreadPool, prelude::*};
+use pleach_crew::Crew;
 
-use crate::cpu::CpuPath;
+use crate::{cpu::CpuPath, share::share};
 
 /// Bytes that one Keccak-f permutation absorbs in Keccak-256.
 const RATE: usize = 136;
@@ -12,24 +12,35 @@ const RATE: usize = 136;
 /// one costs more than it saves (`cargo bench -p pleach-bench-suite --bench recovery`).
 pub const KECCAK_INLINE_BLOCKS: usize = 256;
 
-/// The most messages that a thread takes at once.
-const CHUNK_MAX: usize = 1024;
+/// The most messages that a thread takes at once, and the fewest, but for the last.
+const PORTION_MAX: usize = 1024;
+const PORTION_MIN: usize = 64;
 
-/// One hash per message, in order, on the pool's threads or the calling one.
-pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(
-    pool: Option<&ThreadPool>,
-    messages: &[M],
-) -> Vec<B256> {
+/// Keccak-256 of each message into the place of the same index, on the calling thread, by the
+/// fastest [`CpuPath`].
+///
+/// This is what tries, whose threads share their work out themselves, take for their hashing
+/// (`pleach_state::mpt::TrieWorkers::with_keccak`).
+///
+/// # Panics
+/// If there are not as many places for hashes as messages.
+pub fn keccak256_batch(messages: &[&[u8]], hashes: &mut [B256]) {
+    CpuPath::best().keccak256(messages, hashes);
+}
+
+/// One hash per message, in order.
+pub(crate) fn keccak_batch<M: AsRef<[u8]> + Sync>(crew: &Crew, messages: &[M]) -> Vec<B256> {
     let path = CpuPath::best();
     let mut hashes = vec![B256::ZERO; messages.len()];
-    match pool {
-        Some(pool) if exceeds_inline(messages) => pool.install(|| {
-            let portions = 4 * pool.current_num_threads();
-            let chunk = messages.len().div_ceil(portions).clamp(1, CHUNK_MAX);
-            let chunks = messages.par_chunks(chunk).zip(hashes.par_chunks_mut(chunk));
-            chunks.for_each(|(messages, hashes)| path.keccak256(messages, hashes));
-        }),
-        _ => path.keccak256(messages, &mut hashes),
+    let work = |messages: &[M], hashes: &mut [B256]| path.keccak256(messages, hashes);
+    if exceeds_inline(messages) {
+        let portions = 4 * crew.threads();
+        let portion = messages.len().div_ceil(portions).clamp(PORTION_MIN, PORTION_MAX);
+        // Few messages that are not inline are long ones, and these are worth a thread each.
+        let portion = if messages.len() <= PORTION_MIN { 1 } else { portion };
+        share(crew, messages, &mut hashes, |_| portion, work);
+    } else {
+        work(messages, &mut hashes);
     }
     hashes
 }

@@ -16,6 +16,11 @@
 //!   [`KECCAK_INLINE_BLOCKS`]).
 //! - **No global state.** An accelerator owns its threads and ends them when it is dropped.
 //!
+//! # For programs that use alloy
+//!
+//! [`AcceleratorProvider`] can be installed as the crypto provider of `alloy-consensus`: what was
+//! recovered ahead in a batch is what alloy's own functions then answer.
+//!
 //! # Where devices come in
 //!
 //! Callers hand over [`RecoveryRequest`]s, which are plain data (a signature, a hash, one flag),
@@ -29,9 +34,12 @@ mod accelerator;
 mod cpu;
 pub mod gpu;
 mod keccak;
+mod provider;
 mod recovery;
+mod share;
 
 pub use accelerator::{Accelerator, AcceleratorError, SignedMessage};
 pub use cpu::CpuPath;
-pub use keccak::KECCAK_INLINE_BLOCKS;
+pub use keccak::{KECCAK_INLINE_BLOCKS, keccak256_batch};
+pub use provider::{AcceleratorProvider, ProviderMetrics};
 pub use recovery::{RECOVER_INLINE, RecoveryError, RecoveryRequest, recover_one};

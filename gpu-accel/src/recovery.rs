@@ -1,14 +1,22 @@
 //! Sender recovery: the definition for one signature, and batches of them.
 
-use alloy_consensus::crypto::{SECP256K1N_HALF, secp256k1};
-use alloy_primitives::{Address, B256, Signature};
-use rayon::{ThreadPool, prelude::*};
+use alloy_consensus::crypto::SECP256K1N_HALF;
+use alloy_primitives::{Address, B256, Signature, keccak256};
+use pleach_crew::Crew;
+use secp256k1::{
+    Message, PublicKey, SECP256K1,
+    ecdsa::{RecoverableSignature, RecoveryId},
+};
 
-use crate::cpu::{CpuPath, RECOVER_BATCH};
+use crate::{
+    SignedMessage,
+    cpu::{CpuPath, RECOVER_BATCH},
+    provider::compact,
+    share::share,
+};
 
-/// Batches of at most this many signatures stay on the calling thread: waking another one costs
-/// about as much as one recovery (`cargo bench -p pleach-bench-suite --bench recovery`).
-pub const RECOVER_INLINE: usize = 3;
+/// Batches of at most this many signatures stay on the calling thread: one vector recovers them.
+pub const RECOVER_INLINE: usize = 8;
 
 /// One signature to recover an address from: a transaction's, or an EIP-7702 authorization's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,28 +51,65 @@ pub fn recover_one(request: &RecoveryRequest) -> Result<Address, RecoveryError> 
     if request.require_low_s && request.signature.s() > SECP256K1N_HALF {
         return Err(RecoveryError::HighS);
     }
-    secp256k1::recover_signer_unchecked(&request.signature, request.message_hash)
-        .map_err(|_| RecoveryError::Invalid)
+    recover_compact(&compact(&request.signature), &request.message_hash.0)
+        .ok_or(RecoveryError::Invalid)
 }
 
-/// One address per request, in order, on the pool's threads or the calling one.
+/// The same for r, s and recovery id in bytes, whatever s. It calls libsecp256k1 itself rather
+/// than alloy, whose provider may be ours.
+pub(crate) fn recover_compact(signature: &[u8; 65], message_hash: &[u8; 32]) -> Option<Address> {
+    let id = RecoveryId::try_from(i32::from(signature[64])).ok()?;
+    let signature = RecoverableSignature::from_compact(&signature[..64], id).ok()?;
+    let key = SECP256K1.recover_ecdsa(&Message::from_digest(*message_hash), &signature).ok()?;
+    Some(address_of(&key))
+}
+
+/// The account of a public key.
+pub(crate) fn address_of(key: &PublicKey) -> Address {
+    Address::from_slice(&keccak256(&key.serialize_uncompressed()[1..])[12..])
+}
+
+/// One address per request, in order.
 pub(crate) fn recover_batch(
-    pool: Option<&ThreadPool>,
+    crew: &Crew,
     requests: &[RecoveryRequest],
 ) -> Vec<Result<Address, RecoveryError>> {
     let path = CpuPath::best();
-    match pool {
-        Some(pool) if requests.len() > RECOVER_INLINE => pool.install(|| {
-            let chunks = requests.par_chunks(chunk(requests.len(), pool.current_num_threads()));
-            chunks.flat_map_iter(|chunk| path.recover(chunk)).collect()
-        }),
-        _ => path.recover(requests),
-    }
+    shared(crew, requests, |portion| path.recover(portion))
 }
 
-/// Signatures that a thread takes at once: two portions for each, so that one that is held up
-/// does not hold up all, but no more than share one batch, and whole vectors of them.
-fn chunk(requests: usize, threads: usize) -> usize {
+/// The same from messages: each portion's are hashed by the thread that recovers them.
+pub(crate) fn recover_message_batch(
+    crew: &Crew,
+    requests: &[SignedMessage<'_>],
+) -> Vec<Result<Address, RecoveryError>> {
+    let path = CpuPath::best();
+    shared(crew, requests, |portion| path.recover_messages(portion))
+}
+
+fn shared<R: Sync>(
+    crew: &Crew,
+    requests: &[R],
+    recover: impl Fn(&[R]) -> Vec<Result<Address, RecoveryError>> + Sync,
+) -> Vec<Result<Address, RecoveryError>> {
+    if requests.len() <= RECOVER_INLINE {
+        return recover(requests);
+    }
+    let threads = crew.threads();
+    let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
+    let work = |requests: &[R], answers: &mut [_]| answers.copy_from_slice(&recover(requests));
+    share(crew, requests, &mut answers, |left| portion(left, threads), work);
+    answers
+}
+
+/// Signatures that a thread takes of those left: half of its fair share, so that a thread that is
+/// held up does not hold up all; but all of its share where that is little, since each portion
+/// costs some inversions, as much time as two or three signatures. Whole vectors, and no more than
+/// share one batch.
+fn portion(left: usize, threads: usize) -> usize {
     const LANES: usize = 8;
-    requests.div_ceil(2 * threads).next_multiple_of(LANES).min(RECOVER_BATCH)
+    const LITTLE: usize = 32;
+    let fair = left.div_ceil(threads);
+    let portion = if fair <= LITTLE { fair } else { (fair / 2).max(LITTLE) };
+    portion.next_multiple_of(LANES).min(RECOVER_BATCH)
 }

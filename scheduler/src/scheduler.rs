@@ -28,7 +28,7 @@ pub struct Run {
 }
 
 /// How far above the frontier a transaction may be to be left to the committer.
-const CLOSE: usize = 4;
+const CLOSE: usize = 2;
 
 /// What the committer finds at the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

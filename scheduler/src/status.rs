@@ -102,3 +102,20 @@ impl StatusWord {
         previous.awaited
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Of two that have seen the same status, one gets to change it.
+    #[test]
+    fn an_exchange_of_what_is_no_more_fails() {
+        let word = StatusWord::new();
+        let seen = word.load();
+        let running = Status::new(Phase::Executing, 0);
+        assert!(word.exchange(seen, running));
+        assert!(!word.exchange(seen, Status::new(Phase::Executing, 7)));
+        assert!(!word.exchange(Status { awaited: true, ..running }, seen));
+        assert_eq!(word.load(), running, "who failed has changed nothing");
+    }
+}

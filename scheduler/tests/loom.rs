@@ -62,6 +62,17 @@ fn two_claimers_never_get_the_same_version() {
 }
 
 #[test]
+fn a_worker_and_the_committer_never_get_the_same_transaction() {
+    loom::model(|| {
+        let scheduler = Arc::new(Scheduler::new(1, 2));
+        let other = Arc::clone(&scheduler);
+        let there = thread::spawn(move || other.claim().is_some());
+        let here = matches!(scheduler.at_frontier(), Frontier::Claimed(_));
+        assert_ne!(here, there.join().unwrap(), "one of the two, and not both");
+    });
+}
+
+#[test]
 fn a_waiter_is_released_whenever_its_dependency_finishes() {
     loom::model(|| {
         let scheduler = Arc::new(Scheduler::new(2, 3));
@@ -148,6 +159,26 @@ fn the_committer_may_take_a_waiter_from_under_its_dependency() {
         }
         waiter.join().unwrap();
         assert!(scheduler.is_halted());
+    });
+}
+
+#[test]
+fn a_chain_at_the_frontier_ends_whoever_gets_its_next_link() {
+    loom::model(|| {
+        let scheduler = Arc::new(Scheduler::new(2, 2));
+        let lower = scheduler.claim().unwrap();
+        let upper = scheduler.claim().unwrap();
+        scheduler.postpone(upper, lower.index);
+        let other = Arc::clone(&scheduler);
+        let thread = thread::spawn(move || {
+            other.finish(lower);
+            worker(&other, Scheduler::finish);
+        });
+        // The hint may come before the worker looks, or after.
+        scheduler.set_committer_waits(true);
+        committer(&scheduler, Scheduler::finish, |_| true);
+        thread.join().unwrap();
+        assert_eq!(scheduler.frontier(), 2);
     });
 }
 

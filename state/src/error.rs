@@ -27,14 +27,13 @@ pub enum StateError {
     },
     /// A trie path leads to a node that the witness does not hold.
     #[error(
-        "missing trie node {hash}, needed for {what} (path of {depth} nibbles): the witness is \
-         incomplete"
+        "missing trie node {hash} at path \"{path}\", needed for {what}: the witness is incomplete"
     )]
     MissingNode {
         /// Keccak-256 of the missing node's RLP.
         hash: B256,
-        /// Nibbles walked before the node was needed.
-        depth: usize,
+        /// The nibbles that lead to it from the root of its trie, as hex digits.
+        path: String,
         /// What was being read.
         what: String,
     },

@@ -35,24 +35,32 @@ impl<D: DatabaseRef> Recorder<D> {
 
     /// All that was read, as a state of its own. What was never read is absent from it.
     pub fn into_flat(self) -> FlatState {
-        let answers = self.answers.into_inner();
-        let mut storage: BTreeMap<Address, HashMap<U256, U256, _>> = BTreeMap::new();
-        for ((address, slot), value) in answers.slots {
-            storage.entry(address).or_default().insert(slot, value);
-        }
-        let mut flat = FlatState::new();
-        for (address, info) in answers.accounts {
-            let storage = storage.remove(&address).unwrap_or_default();
-            flat.insert_account(address, FlatAccount { info, storage });
-        }
-        for (hash, code) in answers.codes {
-            flat.insert_bytecode(hash, code);
-        }
-        for (number, hash) in answers.block_hashes {
-            flat.insert_block_hash(number, hash);
-        }
-        flat
+        self.into_parts().0
     }
+
+    /// The same, and the prestate that was read from.
+    pub fn into_parts(self) -> (FlatState, D) {
+        (flat(self.answers.into_inner()), self.inner)
+    }
+}
+
+fn flat(answers: Answers) -> FlatState {
+    let mut storage: BTreeMap<Address, HashMap<U256, U256, _>> = BTreeMap::new();
+    for ((address, slot), value) in answers.slots {
+        storage.entry(address).or_default().insert(slot, value);
+    }
+    let mut flat = FlatState::new();
+    for (address, info) in answers.accounts {
+        let storage = storage.remove(&address).unwrap_or_default();
+        flat.insert_account(address, FlatAccount { info, storage });
+    }
+    for (hash, code) in answers.codes {
+        flat.insert_bytecode(hash, code);
+    }
+    for (number, hash) in answers.block_hashes {
+        flat.insert_block_hash(number, hash);
+    }
+    flat
 }
 
 impl<D: DatabaseRef> DatabaseRef for Recorder<D> {

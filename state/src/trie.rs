@@ -31,7 +31,7 @@ pub(crate) fn lookup(
         return Ok(None);
     }
     let key = Nibbles::unpack(key);
-    let mut walk = Walk { nodes, what, depth: 0, hash: root, raw: Bytes::new() };
+    let mut walk = Walk { nodes, what, key: &key, depth: 0, hash: root, raw: Bytes::new() };
     walk.enter(root)?;
     loop {
         let raw = walk.raw.clone();
@@ -69,6 +69,7 @@ pub(crate) fn lookup(
 struct Walk<'a> {
     nodes: &'a NodeMap,
     what: &'a dyn Fn() -> String,
+    key: &'a Nibbles,
     /// Nibbles of the key that lie above the current node.
     depth: usize,
     /// The hash of the nearest node that has one: the current node, or the one it is inlined in.
@@ -82,11 +83,17 @@ impl Walk<'_> {
         let node = self.nodes.get(&hash).cloned();
         self.raw = node.ok_or_else(|| StateError::MissingNode {
             hash,
-            depth: self.depth,
+            path: self.path(),
             what: (self.what)(),
         })?;
         self.hash = hash;
         Ok(())
+    }
+
+    /// The nibbles above the current node.
+    fn path(&self) -> String {
+        let nibbles = (0..self.depth).filter_map(|at| self.key.get(at));
+        nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
     }
 
     fn corrupt(&self, reason: &str) -> StateError {

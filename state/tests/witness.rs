@@ -141,10 +141,10 @@ fn a_missing_node_is_an_error_that_names_it() {
     let (storage_root, nodes) = storage_trie((0..40).map(|i| (U256::from(i), U256::from(1))));
     let full = witness(&[(address(1), account(1, storage_root))], Vec::new());
     let error = full.storage_ref(address(1), U256::from(3)).unwrap_err();
-    let StateError::MissingNode { hash, depth, what } = &error else {
+    let StateError::MissingNode { hash, path, what } = &error else {
         panic!("expected a missing node, got {error}");
     };
-    assert_eq!((*hash, *depth), (storage_root, 0));
+    assert_eq!((*hash, path.as_str()), (storage_root, ""));
     assert!(what.contains("slot 0x3 of account"), "{what}");
 
     // Without one inner node some slots fail, each by that node's hash, and all others are read.
@@ -156,8 +156,8 @@ fn a_missing_node_is_an_error_that_names_it() {
     let errors: Vec<_> = reads.into_iter().filter_map(Result::err).collect();
     assert!(!errors.is_empty());
     for error in errors {
-        assert!(matches!(error, StateError::MissingNode { hash, depth, .. }
-            if hash == missing && depth > 0));
+        assert!(matches!(error, StateError::MissingNode { hash, path, .. }
+            if hash == missing && !path.is_empty()));
     }
     let empty = WitnessState::new(B256::repeat_byte(9));
     assert!(matches!(empty.basic_ref(address(1)), Err(StateError::MissingNode { .. })));

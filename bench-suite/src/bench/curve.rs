@@ -17,7 +17,7 @@ use crate::gpu::DeviceArgs;
 const LONGEST_RUN: Duration = Duration::from_millis(500);
 
 /// Arguments of every benchmark over batch sizes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct CurveArgs {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
@@ -29,7 +29,7 @@ pub(super) struct CurveArgs {
     max_batch: usize,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Also draw the curves, as SVG, into this file.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,

@@ -9,16 +9,22 @@ use pleach_gpu_accel::{
     gpu::{Gpu, GpuError},
 };
 
-use super::curve::{CurveArgs, Point, Series};
+use super::{
+    curve::{CurveArgs, CurveReport, Point, Series},
+    recover::cpu_path,
+};
+
+/// The path that the others are compared with.
+pub(super) const ASM_KECCAK: &str = "asm-keccak, 1 thread, one at a time";
 
 /// Arguments of `pleach bench keccak`.
 #[derive(Debug, Args)]
 pub(super) struct KeccakArgs {
     #[command(flatten)]
-    curve: CurveArgs,
+    pub(super) curve: CurveArgs,
     /// Bytes of each message.
     #[arg(long, default_value_t = 64)]
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// Measures one hash at a time, the CPU's batch path on one and on all threads, and each device.
@@ -26,19 +32,27 @@ pub(super) struct KeccakArgs {
 /// # Errors
 /// If an answer is wrong, or the report cannot be written.
 pub(super) fn run(args: &KeccakArgs) -> io::Result<()> {
+    args.curve.tell(&report(args)?)
+}
+
+/// The measurements.
+///
+/// # Errors
+/// If an answer is wrong.
+pub(super) fn report(args: &KeccakArgs) -> io::Result<CurveReport> {
     let curve = &args.curve;
     let most = curve.batches().last().unwrap_or(1);
     let messages: Vec<Vec<u8>> = (0..most).map(|index| message(index, args.bytes)).collect();
     let expected: Vec<_> = messages.iter().take(4096).map(keccak256).collect();
     let one = |count: usize| -> Vec<_> { messages[..count].iter().map(keccak256).collect() };
-    let mut series = vec![curve.measure("asm-keccak, 1 thread, one at a time", one)];
+    let mut series = vec![curve.measure(ASM_KECCAK, one)];
     let threads = curve.threads();
     for count in if threads > 1 { vec![1, threads] } else { vec![1] } {
         let accelerator = Accelerator::cpu(count).map_err(io::Error::other)?;
         if accelerator.keccak256(&messages[..expected.len()]) != expected {
             return Err(io::Error::other("the CPU's batch path gives a wrong hash"));
         }
-        let path = format!("CPU batch path, threads: {count}");
+        let path = cpu_path(count);
         series.push(curve.measure(path, |batch| accelerator.keccak256(&messages[..batch])));
     }
     for adapter in curve.device.adapters() {
@@ -47,7 +61,7 @@ pub(super) fn run(args: &KeccakArgs) -> io::Result<()> {
         series.extend(device(args, &gpu).map_err(io::Error::other)?);
     }
     let title = format!("Keccak-256 of {} bytes", args.bytes);
-    curve.tell(&curve.report("hashes", title, series))
+    Ok(curve.report("hashes", title, series))
 }
 
 fn message(index: usize, bytes: usize) -> Vec<u8> {

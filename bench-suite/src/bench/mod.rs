@@ -2,11 +2,13 @@
 //! in the same run.
 
 mod curve;
+mod devices;
 mod execute;
 mod keccak;
 mod picture;
 mod recover;
 mod root;
+mod store;
 
 use std::{
     io::{self, Write},
@@ -33,8 +35,12 @@ enum Benchmark {
     Root(root::RootArgs),
     /// Sender recovery: signatures a second over the batch size, on the CPU and each device.
     Recover(recover::RecoverArgs),
+    /// A block's commit to a large store on disk, and random reads of it.
+    Store(store::StoreArgs),
     /// Keccak-256: messages a second over the batch size, on the CPU and each device.
     Keccak(keccak::KeccakArgs),
+    /// Everything about devices and the CPU beside them, in one command, with the record of it.
+    Devices(devices::DevicesArgs),
 }
 
 /// Runs a benchmark. Success only if everything that was compared is equal.
@@ -43,7 +49,9 @@ pub fn run(args: &BenchArgs) -> ExitCode {
         Benchmark::Execute(args) => return execute::run(args),
         Benchmark::Root(args) => return root::run(args),
         Benchmark::Recover(args) => recover::run(args),
+        Benchmark::Store(args) => store::run(args),
         Benchmark::Keccak(args) => keccak::run(args),
+        Benchmark::Devices(args) => devices::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

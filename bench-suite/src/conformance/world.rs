@@ -9,7 +9,7 @@ use alloy_trie::{
 };
 use pleach_state::{
     FlatAccount, FlatState,
-    mpt::{AccountChange, NoNodes, StateChanges, StateTrie},
+    mpt::{NoNodes, StateChanges, StateTrie, TrieWorkers},
 };
 use revm::{
     database::{BundleAccount, BundleState},
@@ -66,7 +66,7 @@ impl World {
             let account = FlatAccount { info, storage: storage.collect() };
             world.insert(&mut state, address, account);
         }
-        world.tries = tries_of(&state);
+        world.tries = StateTrie::of_flat(&state, &TrieWorkers::default());
         world.state = Arc::new(state);
         world
     }
@@ -74,6 +74,11 @@ impl World {
     /// The state to execute on.
     pub const fn state(&self) -> &Arc<FlatState> {
         &self.state
+    }
+
+    /// The tries, of which everything is known.
+    pub const fn tries(&self) -> &StateTrie {
+        &self.tries
     }
 
     /// Adds the hash of a block, for `BLOCKHASH` in the blocks after it.
@@ -101,7 +106,7 @@ impl World {
         if self.state.account(&address).is_none() {
             let mut state = FlatState::clone(&self.state);
             world.insert(&mut state, address, FlatAccount::default());
-            world.tries = tries_of(&state);
+            world.tries = StateTrie::of_flat(&state, &TrieWorkers::default());
             world.state = Arc::new(state);
         }
         world
@@ -144,21 +149,4 @@ impl World {
         self.storage_roots.insert(address, storage_root_unhashed(slots));
         state.insert_account(address, account);
     }
-}
-
-/// The tries of a whole state.
-fn tries_of(state: &FlatState) -> StateTrie {
-    let accounts = state.accounts().map(|(address, account)| {
-        let slots = account.storage.iter();
-        AccountChange {
-            hashed_address: keccak256(address),
-            account: Some((&account.info).into()),
-            wiped: false,
-            slots: slots.map(|(slot, value)| (keccak256(B256::from(*slot)), *value)).collect(),
-        }
-    });
-    let changes = StateChanges::new(accounts.collect());
-    let mut tries = StateTrie::empty();
-    tries.update(&changes, &NoNodes).expect("tries that begin empty hide nothing");
-    tries
 }

@@ -14,7 +14,7 @@ use pleach_gpu_accel::{
 };
 use serde_json::json;
 
-pub use choice::DeviceArgs;
+pub use choice::{DeviceArgs, DeviceReport, FormArg};
 
 use crate::cli::EXIT_NOT_OK;
 
@@ -51,6 +51,9 @@ struct SelftestArgs {
     /// Random signatures, a tenth of them invalid, beside the crafted ones.
     #[arg(long, default_value_t = 10_000)]
     random: usize,
+    /// Print JSON, one object a device.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,8 +108,15 @@ fn list(args: &ListArgs) -> io::Result<bool> {
 }
 
 fn selftest(args: &SelftestArgs) -> io::Result<bool> {
-    each_device(&args.device, |gpu, _| {
+    each_device(&args.device, |gpu, adapter| {
         let test = gpu.self_test(args.random)?;
+        if args.json {
+            let report = json!({ "device": gpu.name(), "driver": adapter.driver(),
+                "form": choice::form_name(gpu.form()), "crafted": test.crafted,
+                "random": test.random, "messages": test.messages,
+                "seconds": test.took.as_secs_f64() });
+            return Ok(report.to_string());
+        }
         Ok(format!(
             "{} ({} limbs): right on {} crafted and {} random signatures and {} messages, \
              in {:.1} s",

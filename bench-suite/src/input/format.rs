@@ -185,7 +185,9 @@ fn witness_state(
     for code in witness.codes {
         state.insert_code(code);
     }
-    Ok(InputState::Witness { state, parent_state_root })
+    let numbers = ancestors.iter().map(|ancestor| ancestor.number);
+    let ancestors = numbers.zip(witness.headers).collect();
+    Ok(InputState::Witness { state, parent_state_root, ancestors })
 }
 
 /// Decodes the ancestors' headers and proves that they lead, without a gap, to the block.

@@ -5,10 +5,10 @@ mod error;
 mod files;
 mod format;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::{Block, TxEnvelope};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use pleach_engine::ChainSpec;
 use pleach_state::{FlatState, WitnessState};
 
@@ -43,5 +43,7 @@ pub enum InputState {
         state: WitnessState,
         /// The state root in the parent's header, if the input has that header.
         parent_state_root: Option<B256>,
+        /// The ancestors' headers as RLP, by number.
+        ancestors: BTreeMap<u64, Bytes>,
     },
 }

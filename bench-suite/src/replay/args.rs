@@ -4,6 +4,8 @@ use std::{path::PathBuf, thread::available_parallelism};
 
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 
+use crate::gpu::DeviceArgs;
+
 /// More threads than this are taken for a slip of the finger.
 const MAX_THREADS: u64 = 1024;
 const DEFAULT_REPEAT: usize = 3;
@@ -40,12 +42,22 @@ pub struct ReplayArgs {
     /// Time blocks with a witness also as a whole: from signed transactions to the state root.
     #[arg(long)]
     pub whole: bool,
+    /// At last time all blocks as one stream: senders of the next ones are recovered while a block
+    /// executes.
+    #[arg(long)]
+    pub stream: bool,
+    /// Recover senders on devices as well; without this and --software, on the CPU alone.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// The seed of the built-in blocks.
     #[arg(long, value_name = "S", default_value_t = DEFAULT_SEED)]
     pub seed: u64,
     /// Write a page that shows where each block's time went and what held it up.
     #[arg(long, value_name = "FILE.html")]
     pub profile: Option<PathBuf>,
+    /// Write each block with its witness, as `debug_executionWitness` gives it, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub witness_out: Option<PathBuf>,
     /// Print one JSON object per block and one for the summary, instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -90,8 +102,11 @@ impl Default for ReplayArgs {
             force_parallel: false,
             bal: None,
             whole: false,
+            stream: false,
+            device: DeviceArgs::default(),
             seed: DEFAULT_SEED,
             profile: None,
+            witness_out: None,
             json: false,
         }
     }
@@ -105,19 +120,27 @@ impl ReplayArgs {
 
     /// What is wrong with options that are each right alone, if anything is.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        if self.profile.is_some() && !self.mode.parallel() {
+        if self.profile.is_some() && self.bal.is_some() {
+            return Some("--profile shows execution without a list: drop it or --bal");
+        }
+        if self.mode.parallel() {
+            return None;
+        }
+        if self.profile.is_some() {
             return Some(
                 "--profile shows parallel execution, which --mode serial leaves out: drop one of \
                  them",
             );
         }
-        if self.profile.is_some() && self.bal.is_some() {
-            return Some("--profile shows execution without a list: drop it or --bal");
+        if self.stream {
+            return Some(
+                "--stream times parallel execution, which --mode serial leaves out: drop one of \
+                 them",
+            );
         }
-        if self.bal.is_some() && !self.mode.parallel() {
-            return Some("lists are for parallel execution, which --mode serial leaves out");
-        }
-        None
+        self.bal
+            .is_some()
+            .then_some("lists are for parallel execution, which --mode serial leaves out")
     }
 }
 

@@ -14,9 +14,11 @@ mod roots;
 mod runner;
 pub(crate) mod scaling;
 pub(crate) mod stats;
+mod stream;
 mod summary;
 mod table;
 mod whole;
+mod witness_out;
 
 use std::{
     io::{self, Write},
@@ -29,7 +31,9 @@ use pleach_engine::crypto;
 pub use args::{Mode, ReplayArgs};
 pub use check::{Checks, Mismatch, NotChecked};
 pub use report::{BlockReport, Status};
+pub use stream::StreamReport;
 pub use summary::Summary;
+pub use whole::Stages;
 
 use crate::{
     cli::{EXIT_NOT_OK, EXIT_USAGE},
@@ -93,8 +97,12 @@ impl Replay {
         if let (Some(file), Some(page)) = (&args.profile, &replay.page) {
             page.write(file)?;
         }
-        replay.output.summary(&replay.tally.summary(args), &replay.tally)?;
-        Ok(replay.tally.all_ok())
+        let stream = replay.runner.stream()?;
+        let streamed = stream.as_ref().is_none_or(|stream| stream.mismatches == 0);
+        let mut summary = replay.tally.summary(args);
+        (summary.stream, summary.devices) = (stream, replay.runner.devices());
+        replay.output.summary(&summary, &replay.tally)?;
+        Ok(replay.tally.all_ok() && streamed)
     }
 
     fn builtin(&mut self, inputs: Vec<BlockInput>) -> io::Result<()> {

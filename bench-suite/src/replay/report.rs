@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     check::{Checks, Mismatch, NotChecked},
     scaling::is_trusted,
+    whole::Stages,
 };
 use crate::{input::BlockInput, profile::BlockProfile};
 
@@ -81,6 +82,10 @@ pub struct BlockReport {
     pub whole_ms: Option<f64>,
     /// The same, the stages one after another on one thread.
     pub whole_serial_ms: Option<f64>,
+    /// Medians of the stages of the runs on all threads.
+    pub whole_stages: Option<Stages>,
+    /// Medians of the stages one after another on one thread.
+    pub whole_serial_stages: Option<Stages>,
     /// Threads of parallel execution.
     pub threads: Option<usize>,
     /// `serial_ms` over `parallel_ms`.
@@ -96,6 +101,8 @@ pub struct BlockReport {
     pub reexecuted_gas: Option<u64>,
     /// How the engine chose to execute the block in the last parallel run, and why.
     pub decision: Option<&'static str>,
+    /// Threads that were asked to run ahead, beside the calling one.
+    pub workers: Option<usize>,
     /// Where the time went and what held the block up, if `--profile` asked for it.
     pub profile: Option<Box<BlockProfile>>,
 }
@@ -108,15 +115,15 @@ pub(super) struct Measured {
     pub(super) list_bytes: Option<usize>,
     pub(super) serial_ms: Option<f64>,
     pub(super) parallel_ms: Option<f64>,
-    pub(super) root_ms: Option<f64>,
-    pub(super) whole_ms: Option<f64>,
-    pub(super) whole_serial_ms: Option<f64>,
+    pub(super) whole: Option<Stages>,
+    pub(super) whole_serial: Option<Stages>,
     pub(super) threads: Option<usize>,
     pub(super) machine_scaling: Option<f64>,
     pub(super) executions: Option<u64>,
     pub(super) aborts: Option<u64>,
     pub(super) reexecuted_gas: Option<u64>,
     pub(super) decision: Option<&'static str>,
+    pub(super) workers: Option<usize>,
 }
 
 impl BlockReport {
@@ -145,6 +152,8 @@ impl BlockReport {
             root_ms: None,
             whole_ms: None,
             whole_serial_ms: None,
+            whole_stages: None,
+            whole_serial_stages: None,
             threads: None,
             speedup: None,
             machine_scaling: None,
@@ -152,6 +161,7 @@ impl BlockReport {
             aborts: None,
             reexecuted_gas: None,
             decision: None,
+            workers: None,
             profile: None,
         }
     }
@@ -197,9 +207,11 @@ impl BlockReport {
         self.list_bytes = measured.list_bytes;
         self.serial_ms = measured.serial_ms;
         self.parallel_ms = measured.parallel_ms;
-        self.root_ms = measured.root_ms;
-        self.whole_ms = measured.whole_ms;
-        self.whole_serial_ms = measured.whole_serial_ms;
+        self.root_ms = measured.whole.map(|stages| stages.root_ms);
+        self.whole_ms = measured.whole.map(|stages| stages.whole_ms);
+        self.whole_serial_ms = measured.whole_serial.map(|stages| stages.whole_ms);
+        self.whole_stages = measured.whole;
+        self.whole_serial_stages = measured.whole_serial;
         self.threads = measured.threads;
         self.speedup = measured.serial_ms.zip(measured.parallel_ms).map(|(s, p)| s / p);
         self.machine_scaling = measured.machine_scaling;
@@ -207,6 +219,7 @@ impl BlockReport {
         self.aborts = measured.aborts;
         self.reexecuted_gas = measured.reexecuted_gas;
         self.decision = measured.decision;
+        self.workers = measured.workers;
         self
     }
 

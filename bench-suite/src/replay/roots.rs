@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
-use pleach_engine::BlockOutput;
+use pleach_engine::{
+    BlockOutput, ChainSpec, IntermediateRootError, RecoveredBlock, intermediate_roots,
+};
 use pleach_state::{
-    WitnessState,
+    FlatState, WitnessState,
     mpt::{Siblings, StateChanges, StateTrie, TrieError, TrieWorkers},
 };
 
@@ -26,6 +28,27 @@ impl RootCheck {
         &self.witness
     }
 
+    /// The tries before the block, of which nothing is known.
+    pub(super) fn before(&self, siblings: Siblings) -> StateTrie {
+        let state = StateTrie::new(self.witness.root()).with_workers(self.workers.clone());
+        state.with_siblings(siblings)
+    }
+
+    /// The state root after each transaction, for receipts before Byzantium. A sibling that the
+    /// witness lacks is taken for a branch: the receipts root tells whether it was one.
+    ///
+    /// # Errors
+    /// If the witness lacks a node that a root needs, or the block does not execute.
+    pub(super) fn between(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &RecoveredBlock,
+        prestate: &Arc<FlatState>,
+    ) -> Result<Vec<B256>, IntermediateRootError> {
+        let before = self.before(Siblings::AssumeBranches);
+        intermediate_roots(chain, block, prestate, before, &*self.witness)
+    }
+
     /// The root after a block that gave an output, where the header names one.
     ///
     /// Some witnesses lack the sibling of a node that the block takes out, because who made them
@@ -36,10 +59,7 @@ impl RootCheck {
     /// If the witness lacks a node that the root needs, or holds one that cannot be.
     pub(super) fn after(&self, output: &BlockOutput, expected: B256) -> Result<B256, TrieError> {
         let changes = StateChanges::from_bundle(&output.bundle, &self.workers);
-        let root = |siblings| {
-            let state = StateTrie::new(self.witness.root()).with_workers(self.workers.clone());
-            state.with_siblings(siblings).update(&changes, &*self.witness)
-        };
+        let root = |siblings| self.before(siblings).update(&changes, &*self.witness);
         match root(Siblings::MustBeKnown) {
             Err(TrieError::MissingSibling(node)) => match root(Siblings::AssumeBranches) {
                 Ok(root) if root == expected => Ok(root),

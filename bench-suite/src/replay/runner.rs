@@ -1,17 +1,21 @@
 //! One block's way: recovered, checked, executed, compared, timed.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{B256, Bytes};
+use pleach_crew::Crew;
 use pleach_engine::{
     AccessList, BlockError, BlockOutput, ChainSpec, Engine, EngineConfig, ExecuteError,
-    ExecuteOptions, ListFault, Listed, Metrics, RecoveredBlock, execute_serial,
+    ExecuteOptions, IntermediateRootError, ListFault, Listed, Metrics, RecoveredBlock,
+    execute_serial,
 };
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
-    FlatState, Recorder,
-    mpt::{TrieError, TrieWorkers},
+    FlatState,
+    mpt::{StateChanges, TrieError, TrieWorkers},
+    stateless::Reads,
 };
 
 use super::{
@@ -22,18 +26,21 @@ use super::{
     roots::RootCheck,
     scaling,
     stats::{median, median_count, milliseconds, timed},
-    whole::{self, Crew, WholeBlock},
+    stream::{self, StreamBlock, StreamReport},
+    whole::{self, Means, WholeBlock},
+    witness_out::{self, AnyState, Source, WitnessOut, WitnessOutError, read_serially},
 };
 use crate::{
+    gpu::DeviceReport,
     input::{BlockInput, InputState},
     profile::{self, BlockProfile, Profiler},
-    trie_workers::trie_workers,
+    trie_workers::trie_workers_sharing,
 };
 
 /// Replays blocks, one after another, on the same engine.
 #[derive(Debug)]
 pub(super) struct Runner {
-    accelerator: Accelerator,
+    accelerator: Arc<Accelerator>,
     engine: Engine,
     trie_workers: TrieWorkers,
     options: ExecuteOptions,
@@ -42,6 +49,9 @@ pub(super) struct Runner {
     lists: Option<Lists>,
     repeat: usize,
     profiler: Option<Profiler>,
+    witness_out: Option<WitnessOut>,
+    /// The blocks that came out right, if they are to be timed as a stream.
+    stream: Option<Vec<StreamBlock>>,
 }
 
 /// A block as the timed runs take it: senders known, prestate flat in memory.
@@ -53,6 +63,10 @@ struct Subject {
     roots: Option<RootCheck>,
     /// The block's access list, if it is to be executed with one.
     list: Option<Arc<AccessList>>,
+    /// What the block read, if a serial run on the witness told.
+    reads: Option<Reads>,
+    name: String,
+    ancestors: BTreeMap<u64, Bytes>,
     /// What serial execution, untimed, gave; `None` where the mode leaves it out.
     oracle: Option<Result<BlockOutput, ExecuteError>>,
 }
@@ -68,6 +82,10 @@ pub(super) enum Stop {
     Root(#[from] TrieError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error(transparent)]
+    RootBetween(#[from] IntermediateRootError),
+    #[error(transparent)]
+    WitnessOut(#[from] WitnessOutError),
     #[error("threads could not be started: {0}")]
     Threads(#[from] io::Error),
 }
@@ -83,6 +101,23 @@ struct Runs {
     metrics: Vec<Metrics>,
 }
 
+impl Subject {
+    fn new(chain: Arc<ChainSpec>, block: Arc<RecoveredBlock>, prestate: Arc<FlatState>) -> Self {
+        let (name, ancestors) = (String::new(), BTreeMap::new());
+        let (roots, reads, oracle) = (None, None, None);
+        let list = None;
+        Self { chain, block, prestate, roots, list, reads, name, ancestors, oracle }
+    }
+
+    /// The state root after each transaction, where receipts hold it and there is a trie.
+    fn roots_between(&self) -> Result<Option<Vec<B256>>, IntermediateRootError> {
+        let Self { chain, block, prestate, roots, .. } = self;
+        let needed = !chain.is_byzantium_active_at_block(block.header().number);
+        let roots = roots.as_ref().filter(|_| needed);
+        roots.map(|roots| roots.between(chain, block, prestate)).transpose()
+    }
+}
+
 impl Runner {
     /// Starts the threads that the arguments ask for.
     ///
@@ -90,10 +125,12 @@ impl Runner {
     /// What the operating system says if it refuses.
     pub(super) fn new(args: &ReplayArgs, lists: Option<Lists>) -> io::Result<Self> {
         let threads = args.threads();
+        // Recovery and tries never work at the same time.
+        let crew = Arc::new(Crew::new(threads - 1)?);
         Ok(Self {
-            accelerator: Accelerator::cpu(threads).map_err(io::Error::other)?,
+            accelerator: Arc::new(args.device.accelerator(Arc::clone(&crew))?),
             engine: Engine::new(EngineConfig { threads })?,
-            trie_workers: trie_workers(threads).map_err(io::Error::other)?,
+            trie_workers: trie_workers_sharing(crew),
             options: ExecuteOptions {
                 force_parallel: args.force_parallel,
                 ..ExecuteOptions::default()
@@ -102,12 +139,14 @@ impl Runner {
             whole: args.whole,
             lists,
             repeat: args.repeat,
+            witness_out: args.witness_out.as_deref().map(WitnessOut::into).transpose()?,
             profiler: args.profile.as_ref().map(|_| Profiler::new(args.repeat)).transpose()?,
+            stream: args.stream.then(Vec::new),
         })
     }
 
     /// Replays one block and reports on it, whatever happens.
-    pub(super) fn replay(&self, input: BlockInput) -> BlockReport {
+    pub(super) fn replay(&mut self, input: BlockInput) -> BlockReport {
         let report = BlockReport::begin(&input);
         let mut checks = Checks::default();
         let mut measured = Measured::default();
@@ -123,25 +162,49 @@ impl Runner {
         }
     }
 
+    /// Times the blocks that came out right as one stream, if that was asked for and there are
+    /// any.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(super) fn stream(&self) -> io::Result<Option<StreamReport>> {
+        let Some(blocks) = &self.stream else { return Ok(None) };
+        let Self { engine, accelerator, options, .. } = self;
+        stream::measure(
+            blocks,
+            &stream::Crew { engine, accelerator, options: *options },
+            self.repeat,
+        )
+    }
+
+    /// What each device did so far.
+    pub(super) fn devices(&self) -> Vec<DeviceReport> {
+        self.accelerator.device_metrics().into_iter().map(DeviceReport::from).collect()
+    }
+
     /// Recovers, executes and times. Returns the gas used, and the profile if one is asked for.
     fn execute(
-        &self,
+        &mut self,
         input: BlockInput,
         checks: &mut Checks,
         measured: &mut Measured,
     ) -> Result<(u64, Option<Box<BlockProfile>>), Stop> {
+        let name = witness_out::name(&input);
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
-        let signed = self.whole.then(|| block.clone());
+        let signed = (self.whole || self.stream.is_some()).then(|| block.clone());
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
         measured.recover_ms = Some(milliseconds(time));
         let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
+        subject.name = name;
         if let Some(lists) = &self.lists {
             let Subject { chain, block, prestate, .. } = &subject;
             subject.list = Some(lists.prepare(chain, block, prestate, checks, measured)?);
         }
         let output = self.untimed(&mut subject, checks)?;
-        checks.check_output(&subject.chain, subject.block.header(), &output);
+        let roots = subject.roots_between()?;
+        checks.check_output(&subject.chain, subject.block.header(), &output, roots.as_deref());
+        self.write_witness(&subject, &output, checks)?;
         let runs = self.take_turns(&subject, &output, checks)?;
         self.tell(&runs, measured);
         if let (Mode::Both, Some(serial_ms)) = (self.mode, measured.serial_ms) {
@@ -150,11 +213,18 @@ impl Runner {
             let scaling = scaling::measure(chain, block, prestate, threads, serial_ms)?;
             measured.machine_scaling = Some(scaling);
         }
-        if let Some(signed) = signed {
-            self.time_whole(&subject, &signed, homestead, checks, measured)?;
+        if let (Some(signed), true) = (&signed, self.whole) {
+            self.time_whole(&subject, signed, homestead, checks, measured)?;
         }
         let profile = self.profile(&subject, &output, checks)?;
-        Ok((output.gas_used, profile))
+        let gas_used = output.gas_used;
+        if let (Some(stream), Some(block), true) =
+            (&mut self.stream, signed, checks.mismatches.is_empty())
+        {
+            let Subject { chain, prestate, .. } = subject;
+            stream.push(StreamBlock { chain, block, homestead, prestate, expected: output });
+        }
+        Ok((gas_used, profile))
     }
 
     fn profile(
@@ -186,17 +256,16 @@ impl Runner {
         let Subject { chain, prestate, .. } = subject;
         let witness = roots.witness();
         let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
-        let crew = Crew {
+        let means = Means {
             engine: &self.engine,
             accelerator: &self.accelerator,
             workers: &self.trie_workers,
             options: self.options,
         };
-        let whole = whole::measure(&block, &crew, self.repeat)?;
+        let whole = whole::measure(&block, &means, self.repeat)?;
         checks.check_state_roots(subject.block.header(), &whole.roots);
-        measured.root_ms = whole.root_ms;
-        measured.whole_ms = whole.parallel_ms;
-        measured.whole_serial_ms = whole.serial_ms;
+        measured.whole = Some(whole.parallel);
+        measured.whole_serial = Some(whole.serial);
         Ok(())
     }
 
@@ -209,26 +278,46 @@ impl Runner {
         prestate: InputState,
         checks: &mut Checks,
     ) -> Result<Subject, Stop> {
-        let (prestate, roots, oracle) = match prestate {
-            InputState::Flat(flat) => (Arc::new(flat), None, None),
-            InputState::Witness { state, parent_state_root } => {
+        let mut subject = match prestate {
+            InputState::Flat(flat) => Subject::new(chain, block, Arc::new(flat)),
+            InputState::Witness { state, parent_state_root, ancestors } => {
                 checks.check_pre_state_root(parent_state_root, state.root());
                 let witness = Arc::new(state);
-                let recorder = Arc::new(Recorder::new(Arc::clone(&witness)));
-                let output = execute_serial(&chain, &block, &recorder, false);
-                let recorder = Arc::into_inner(recorder).expect("the run has ended");
+                let any = AnyState::Witness(Arc::clone(&witness));
+                let (output, flat, reads) = read_serially(&chain, &block, any);
                 let roots = RootCheck::new(witness, self.trie_workers.clone());
-                (Arc::new(recorder.into_flat()), Some(roots), Some(output))
+                let (roots, reads) = (Some(roots), Some(reads));
+                let subject = Subject::new(chain, block, Arc::new(flat));
+                Subject { roots, reads, ancestors, oracle: Some(output), ..subject }
             }
         };
-        let oracle = match oracle {
+        subject.oracle = match subject.oracle.take() {
             // An incomplete witness is at fault; running on would compare guesses.
             Some(Err(error)) if !error.is_invalid_block() => return Err(error.into()),
             _ if !self.mode.serial() => None,
             Some(oracle) => Some(oracle),
-            None => Some(execute_serial(&chain, &block, &prestate, false)),
+            None => Some(execute_serial(&subject.chain, &subject.block, &subject.prestate, false)),
         };
-        Ok(Subject { chain, block, prestate, roots, list: None, oracle })
+        Ok(subject)
+    }
+
+    /// Writes the block with its witness, if that is asked for.
+    fn write_witness(
+        &self,
+        subject: &Subject,
+        output: &BlockOutput,
+        checks: &mut Checks,
+    ) -> Result<(), Stop> {
+        let Some(out) = &self.witness_out else { return Ok(()) };
+        let Subject { chain, block, prestate, roots, reads, ancestors, name, .. } = subject;
+        let source = match (roots, reads) {
+            (Some(roots), Some(reads)) => Source::witness(roots, reads, ancestors),
+            _ => Source::whole(chain, block, prestate, &self.trie_workers),
+        };
+        let changes = StateChanges::from_bundle(&output.bundle, &self.trie_workers);
+        let root = out.write(name, chain, block, &source, &changes)?;
+        checks.check_state_roots(block.header(), &[("stateless", root)]);
+        Ok(())
     }
 
     /// One run of each kind that is not timed, for what is loaded on first use and for the output
@@ -328,6 +417,7 @@ impl Runner {
             measured.aborts = median_of(|metrics| metrics.aborts);
             measured.reexecuted_gas = median_of(|metrics| metrics.reexecuted_gas);
             measured.decision = runs.metrics.last().map(|metrics| metrics.decision.name());
+            measured.workers = runs.metrics.last().map(|metrics| metrics.workers);
         }
     }
 }

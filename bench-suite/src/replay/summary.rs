@@ -9,7 +9,9 @@ use super::{
     report::{BlockReport, Status},
     scaling,
     stats::{geometric_mean, median, minimum},
+    stream::StreamReport,
 };
+use crate::gpu::DeviceReport;
 
 /// Blocks of at least this much gas are also told of apart: on smaller ones a run's fixed costs say
 /// more than its speed.
@@ -57,6 +59,10 @@ pub struct Summary {
     pub whole_blocks: usize,
     /// Geometric mean of `whole_serial_ms` over `whole_ms`, over those.
     pub whole_speedup_geomean: Option<f64>,
+    /// All blocks as one stream, if `--stream` asked for it.
+    pub stream: Option<StreamReport>,
+    /// What each device did, where devices recover senders.
+    pub devices: Vec<DeviceReport>,
     /// Million gas a second, serially.
     pub serial_mgas_per_s: Option<f64>,
     /// Million gas a second, in parallel.
@@ -171,6 +177,8 @@ impl Tally {
             speedup_total: serial_ms.zip(parallel_ms).map(|(s, p)| s / p),
             whole_blocks: whole.len(),
             whole_speedup_geomean: geometric_mean(&whole),
+            stream: None,
+            devices: Vec::new(),
             large_blocks: self.measured.iter().filter(|block| block.gas >= LARGE_GAS).count(),
             large_speedup_geomean: geometric_mean(&large),
             large_speedup_min: minimum(&large),

@@ -86,10 +86,39 @@ pub(super) fn summary(summary: &Summary, tally: &Tally) -> String {
         );
         append(&mut text, &line);
     }
+    append_stream(&mut text, summary);
     for ((what, why), blocks) in &tally.not_checked {
         append(&mut text, &format!("not checked in {blocks} blocks: {what} ({why})"));
     }
     text
+}
+
+fn append_stream(text: &mut String, summary: &Summary) {
+    if let Some(stream) = &summary.stream {
+        let line = format!(
+            "stream    {:.1} ms, senders recovered ahead ({:.1} ms, {:.0} % of it hidden); {:.1} ms \
+             one after the other, of which recovery {:.1} ms: {:.3}x",
+            stream.stream_ms,
+            stream.recover_ms,
+            stream.hidden * 100.0,
+            stream.apart_ms,
+            stream.apart_recover_ms,
+            stream.speedup,
+        );
+        append(text, &line);
+        if stream.mismatches > 0 {
+            let line = format!("error: {} blocks gave another output there", stream.mismatches);
+            append(text, &line);
+        }
+    }
+    for device in &summary.devices {
+        let failure = device.failure.as_ref().map_or(String::new(), |why| format!("; {why}"));
+        let line = format!(
+            "device    {}: {} signatures recovered, {} of them again{failure}",
+            device.name, device.recovered, device.rechecked
+        );
+        append(text, &line);
+    }
 }
 
 fn append_speedups(text: &mut String, summary: &Summary) {

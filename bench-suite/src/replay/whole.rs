@@ -1,21 +1,22 @@
 //! Whole blocks: from signed transactions to the state root, with the witness in memory.
 //!
 //! The one way recovers senders, executes and computes the root one after another on one thread.
-//! The other uses all threads for each, and reveals the tries' nodes while the block still
-//! executes: the prestate tells a [`RootTask`] what is read, and nothing is written that was not
-//! read before.
+//! The other uses all threads for each, and a [`RootTask`] follows execution: threads that have
+//! nothing to execute reveal the ways to what has been written so far.
 
 use std::{io, sync::Arc, time::Instant};
 
 use alloy_consensus::{Block, TxEnvelope};
-use alloy_primitives::{Address, B256, U256};
-use pleach_engine::{ChainSpec, Engine, ExecuteOptions, RecoveredBlock, execute_serial};
+use alloy_primitives::B256;
+use pleach_engine::{
+    BlockOutput, ChainSpec, Engine, ExecuteOptions, RecoveredBlock, execute_serial,
+};
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
-    FlatState, StateError, WitnessState,
-    mpt::{RootHints, RootTask, Siblings, StateChanges, StateTrie, TouchedKey, TrieWorkers},
+    FlatState, WitnessState,
+    mpt::{RootTask, Siblings, StateChanges, StateTrie, TrieWorkers},
 };
-use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
+use serde::Serialize;
 
 use super::{
     runner::Stop,
@@ -35,91 +36,140 @@ pub(super) struct WholeBlock<'a> {
 }
 
 /// The threads of whole runs.
-pub(super) struct Crew<'a> {
+pub(super) struct Means<'a> {
     pub(super) engine: &'a Engine,
     pub(super) accelerator: &'a Accelerator,
     pub(super) workers: &'a TrieWorkers,
     pub(super) options: ExecuteOptions,
 }
 
-/// Medians in milliseconds, and the roots that were computed.
+/// Medians, and the roots that were computed.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
-    pub(super) serial_ms: Option<f64>,
-    pub(super) parallel_ms: Option<f64>,
-    /// From the end of execution to the root, of the runs on all threads.
-    pub(super) root_ms: Option<f64>,
+    pub(super) serial: Stages,
+    pub(super) parallel: Stages,
     pub(super) roots: Vec<(&'static str, B256)>,
+}
+
+/// Milliseconds of a whole run and of its stages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Stages {
+    /// From signed transactions to the senders.
+    pub recover_ms: f64,
+    /// From the senders to the block's output.
+    pub execute_ms: f64,
+    /// From the end of execution to the state root.
+    pub root_ms: f64,
+    /// All of them.
+    pub whole_ms: f64,
+}
+
+/// A finished run. What it made is freed when nobody looks at the clock any more.
+struct Ran {
+    root: B256,
+    stages: Stages,
+    _made: (StateTrie, BlockOutput, Arc<RecoveredBlock>),
+}
+
+/// Notes when stages end.
+struct Clock(Instant);
+
+impl Clock {
+    /// Milliseconds since the last call.
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        milliseconds(now.duration_since(std::mem::replace(&mut self.0, now)))
+    }
 }
 
 /// Times both ways, in turns.
 pub(super) fn measure(
     block: &WholeBlock<'_>,
-    crew: &Crew<'_>,
+    means: &Means<'_>,
     repeat: usize,
 ) -> Result<Whole, Stop> {
     let alone = Accelerator::cpu(1).map_err(io::Error::other)?;
     let worker = trie_workers(1).map_err(io::Error::other)?;
-    let (mut serial_ms, mut parallel_ms, mut root_ms) = (Vec::new(), Vec::new(), Vec::new());
-    let mut roots = Vec::new();
+    let (mut serial, mut parallel, mut roots) = (Vec::new(), Vec::new(), Vec::new());
     // The first run of each kind is not timed.
     for repetition in 0..=repeat {
-        for parallel in [repetition % 2 == 1, repetition % 2 == 0] {
+        for in_parallel in [repetition % 2 == 1, repetition % 2 == 0] {
             // Who runs a block has it for itself; copying it is no part of the work.
             let own = block.block.clone();
-            let start = Instant::now();
-            let (root, executed) = if parallel {
-                run_parallel(block, own, crew)?
+            let (name, ran, times) = if in_parallel {
+                ("whole parallel", run_parallel(block, own, means)?, &mut parallel)
             } else {
-                run_serial(block, own, &alone, &worker)?
+                ("whole serial", run_serial(block, own, &alone, &worker)?, &mut serial)
             };
-            let (end, after) = (start.elapsed(), executed.elapsed());
-            roots.push((if parallel { "whole parallel" } else { "whole serial" }, root));
-            if repetition > 0 && parallel {
-                parallel_ms.push(milliseconds(end));
-                root_ms.push(milliseconds(after));
-            } else if repetition > 0 {
-                serial_ms.push(milliseconds(end));
+            roots.push((name, ran.root));
+            if repetition > 0 {
+                times.push(ran.stages);
             }
         }
     }
-    let (serial_ms, parallel_ms) = (median(serial_ms), median(parallel_ms));
-    Ok(Whole { serial_ms, parallel_ms, root_ms: median(root_ms), roots })
+    Ok(Whole { serial: Stages::median(&serial), parallel: Stages::median(&parallel), roots })
 }
 
-/// The stages one after another. Returns the root, and when execution was done.
+impl Stages {
+    /// The median of each stage, and that of the whole, which need not be their sum.
+    fn median(runs: &[Self]) -> Self {
+        let of = |stage: fn(&Self) -> f64| median(runs.iter().map(stage).collect());
+        let of = |stage| of(stage).unwrap_or_default();
+        Self {
+            recover_ms: of(|run| run.recover_ms),
+            execute_ms: of(|run| run.execute_ms),
+            root_ms: of(|run| run.root_ms),
+            whole_ms: of(|run| run.whole_ms),
+        }
+    }
+}
+
+/// The stages one after another.
 fn run_serial(
     whole: &WholeBlock<'_>,
     block: Block<TxEnvelope>,
     accelerator: &Accelerator,
     worker: &TrieWorkers,
-) -> Result<(B256, Instant), Stop> {
+) -> Result<Ran, Stop> {
+    let start = Instant::now();
+    let mut clock = Clock(start);
     let block = RecoveredBlock::recover(block, whole.homestead, accelerator)?;
+    let recover_ms = clock.lap();
     let output = execute_serial(whole.chain, &block, whole.prestate, false)?;
-    let executed = Instant::now();
+    let execute_ms = clock.lap();
     let changes = StateChanges::from_bundle(&output.bundle, worker);
-    let root = state(whole, worker).update(&changes, &**whole.witness)?;
-    Ok((root, executed))
+    let mut state = state(whole, worker);
+    let root = state.update(&changes, &**whole.witness)?;
+    let root_ms = clock.lap();
+    let stages =
+        Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
+    Ok(Ran { root, stages, _made: (state, output, Arc::new(block)) })
 }
 
-/// The stages on all threads, the root's nodes revealed beside execution.
+/// The stages on all threads, the root's nodes revealed by those that have nothing to execute.
 fn run_parallel(
     whole: &WholeBlock<'_>,
     block: Block<TxEnvelope>,
-    crew: &Crew<'_>,
-) -> Result<(B256, Instant), Stop> {
-    let state = state(whole, crew.workers);
-    let task = RootTask::start(state, Arc::clone(whole.witness) as _)?;
-    let block = RecoveredBlock::recover(block, whole.homestead, crew.accelerator)?;
-    let prestate = Telling { prestate: Arc::clone(whole.prestate), hints: task.hints() };
+    means: &Means<'_>,
+) -> Result<Ran, Stop> {
+    let start = Instant::now();
+    let mut clock = Clock(start);
+    let block = RecoveredBlock::recover(block, whole.homestead, means.accelerator)?;
+    let block = Arc::new(block);
+    let recover_ms = clock.lap();
+    let task = RootTask::new(state(whole, means.workers), Arc::clone(whole.witness) as _);
+    let follower = Arc::new(task.clone());
     let executed =
-        crew.engine.execute(whole.chain, &Arc::new(block), &Arc::new(prestate), crew.options);
+        means.engine.execute_followed(whole.chain, &block, whole.prestate, means.options, follower);
     let mut state = task.finish();
     let (output, _) = executed?;
-    let executed = Instant::now();
-    let changes = StateChanges::from_bundle(&output.bundle, crew.workers);
+    let execute_ms = clock.lap();
+    let changes = StateChanges::from_bundle(&output.bundle, means.workers);
     let root = state.update(&changes, &**whole.witness)?;
-    Ok((root, executed))
+    let root_ms = clock.lap();
+    let stages =
+        Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
+    Ok(Ran { root, stages, _made: (state, output, block) })
 }
 
 /// The tries before the block. Roots are compared with the header's, so that siblings may be
@@ -127,33 +177,4 @@ fn run_parallel(
 fn state(whole: &WholeBlock<'_>, workers: &TrieWorkers) -> StateTrie {
     let state = StateTrie::new(whole.witness.root()).with_workers(workers.clone());
     state.with_siblings(Siblings::AssumeBranches)
-}
-
-/// A prestate that tells what is read.
-#[derive(Debug)]
-struct Telling {
-    prestate: Arc<FlatState>,
-    hints: RootHints,
-}
-
-impl DatabaseRef for Telling {
-    type Error = StateError;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        self.hints.touch(TouchedKey::Account(address));
-        self.prestate.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
-        self.prestate.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
-        self.hints.touch(TouchedKey::Slot(address, slot));
-        self.prestate.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
-        self.prestate.block_hash_ref(number)
-    }
 }

@@ -9,6 +9,7 @@
 
 pub mod artifact;
 mod call;
+mod chain;
 mod recipe;
 mod seal;
 mod seed;
@@ -23,7 +24,10 @@ use alloy_primitives::Address;
 use pleach_engine::ChainSpec;
 use pleach_state::FlatState;
 
-pub use self::state_root::state_root;
+pub use self::{
+    chain::{TestChain, chain},
+    state_root::state_root,
+};
 use self::{
     recipe::{Plan, plan},
     seal::Frame,

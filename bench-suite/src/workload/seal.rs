@@ -78,7 +78,8 @@ fn unsealed(frame: &Frame, transactions: Vec<TxEnvelope>) -> Block<TxEnvelope> {
     Block { header, body: BlockBody { transactions, ommers: Vec::new(), withdrawals } }
 }
 
-fn fill_header(block: &mut Block<TxEnvelope>, output: &BlockOutput) {
+/// Writes into a header what execution gave.
+pub(super) fn fill_header(block: &mut Block<TxEnvelope>, output: &BlockOutput) {
     let gas_limit = needed_gas_limit(&block.body.transactions, output);
     let header = &mut block.header;
     header.gas_limit = gas_limit;

@@ -178,6 +178,49 @@ fn a_wrong_access_list_is_named_and_a_file_without_one_refused() {
 }
 
 #[test]
+fn a_stream_recovers_ahead_and_compares_every_output() {
+    let folder = Folder::new("stream");
+    let sample = Sample::new();
+    for name in ["a.json", "b.json", "c.json"] {
+        folder.write(name, sample.flat().to_string());
+    }
+    let wrong = Sample::new().with_header(|header| header.gas_used += 1);
+    let arguments = ["--stream", "--repeat", "2", "--threads", "2"];
+    let replayed = replay(&arguments, folder.path());
+    assert_eq!(replayed.code, 0);
+    let stream = &replayed.summary["stream"];
+    let counts = ["blocks", "signatures", "mismatches"].map(|name| stream[name].as_u64().unwrap());
+    assert_eq!(counts, [3, 9, 0]);
+    let times = ["apart_ms", "apart_recover_ms", "stream_ms", "waited_ms", "recover_ms"];
+    for field in times.into_iter().chain(["speedup"]) {
+        assert!(number(stream, field) > 0.0, "{field}");
+    }
+    assert!((0.0..=1.0).contains(&number(stream, "hidden")));
+    assert_eq!(replayed.summary["devices"], json!([]));
+
+    // Only blocks whose checks hold are in the stream; without one there is none.
+    folder.write("wrong.json", wrong.flat().to_string());
+    let replayed = replay(&arguments, folder.path());
+    assert_eq!((replayed.code, &replayed.summary["stream"]["blocks"]), (1, &json!(3)));
+    let replayed = replay_json("stream-wrong", &wrong.flat(), &arguments);
+    assert_eq!((replayed.code, &replayed.summary["stream"]), (1, &Value::Null));
+    let replayed = replay_json("no-stream", &sample.flat(), &["--repeat", "1"]);
+    assert_eq!(replayed.summary["stream"], Value::Null);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    let folder = Folder::new("no-device");
+    let block = folder.write("block.json", Sample::new().flat().to_string());
+    let output = pleach(&["--device", "no device has this name"], &[&block]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("no adapter is named `no device has this name`"), "{stderr}");
+    let output = pleach(&["--device", "cpu", "--software", "--repeat", "1"], &[&block]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn the_table_names_what_is_wrong_and_goes_on() {
     let folder = Folder::new("table");
     let good = folder.write("good.json", Sample::new().flat().to_string());

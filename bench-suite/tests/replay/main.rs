@@ -3,4 +3,5 @@
 mod blocks;
 mod corrupt;
 mod profile;
+mod stateless;
 mod support;

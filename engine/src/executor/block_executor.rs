@@ -65,6 +65,7 @@ where
     fn announce(&mut self, speculation: &Speculation<E::Tx>, txs: Vec<E::Tx>) {
         self.inner.evm_mut().announce(Announced {
             pool: Arc::clone(&self.pool),
+            workers: self.pool.len(),
             txs: txs.into(),
             before: Before::Prestate(Arc::clone(&speculation.prestate)),
             hot: Vec::new(),
@@ -73,6 +74,7 @@ where
             // The chain's own receipt builder computes blooms itself.
             bloom: HandedBloom::default(),
             tracer: None,
+            follower: None,
         });
     }
 }

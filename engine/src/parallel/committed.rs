@@ -4,7 +4,10 @@
 //! multi-version memory already, put there by whoever ran the transaction. So nothing is committed
 //! a second time: the committed state *is* the memory, seen from the frontier, over the prestate.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use alloy_evm::block::BalIndexedDatabase;
 use alloy_primitives::{Address, B256, U256};
@@ -30,7 +33,7 @@ use super::{
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
-use crate::{Prestate, RecoveredBlock};
+use crate::{Follower, Prestate, RecoveredBlock, follow::written};
 
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]
@@ -121,6 +124,14 @@ impl SpareMemory {
     }
 }
 
+/// The gas to make room in the memory for. The header's is not checked before the end: whoever
+/// states too little would make lists long, and every step along them is a step for nothing. What
+/// transactions use is most often more than a quarter of what they may use.
+fn room_for(block: &RecoveredBlock) -> u64 {
+    let limits = block.tx_envs().iter().map(|tx| tx.gas_limit);
+    block.header().gas_used.max(limits.fold(0, u64::saturating_add) / 4)
+}
+
 /// The committed state of a block in flight, as the block executor's database.
 #[derive(Debug)]
 pub(crate) struct Committed<P> {
@@ -141,17 +152,20 @@ impl<P: Prestate> Committed<P> {
         weights: &[u64],
         threads: usize,
         spare: &SpareMemory,
+        follower: Option<Arc<dyn Follower>>,
     ) -> Self {
         let header = block.header();
         let transactions = block.transactions().len();
         let early = early_starts(weights.iter().copied(), header.gas_used, threads);
-        let memory = spare.take(transactions, header.gas_used, header.beneficiary);
+        let memory = spare.take(transactions, room_for(block), header.beneficiary);
         let shared = Shared {
             memory,
             scheduler: Scheduler::new(transactions, MAX_INCARNATIONS).with_early_starts(early),
             prestate: prestate.clone() as Arc<dyn SharedPrestate>,
             ledger: Some(Mutex::default()),
             gathering: Gathering::default(),
+            follower,
+            is_over: AtomicBool::new(false),
         };
         let shared = Arc::new(shared);
         Self { shared, prestate, pen: Pen::default(), names: Vec::new(), calls: 0 }
@@ -264,6 +278,7 @@ impl<P: Prestate> DatabaseCommit for Committed<P> {
     fn commit(&mut self, changes: AddressMap<Account>) {
         if !changes.is_empty() {
             let writer = self.next_change();
+            self.shared.tell(written(&changes));
             let Self { pen, names, .. } = self;
             self.shared.publish_committed((pen, names), writer, &changes);
         }
@@ -271,5 +286,32 @@ impl<P: Prestate> DatabaseCommit for Committed<P> {
 
     fn commit_iter(&mut self, changes: &mut dyn Iterator<Item = (Address, Account)>) {
         self.commit(changes.collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::{Block, BlockBody, Header, SignableTransaction, TxLegacy};
+    use alloy_primitives::Signature;
+
+    use super::*;
+
+    fn block(gas_used: u64, limits: &[u64]) -> RecoveredBlock {
+        let tx = |limit: &u64| TxLegacy { gas_limit: *limit, ..TxLegacy::default() };
+        let sign = |tx: TxLegacy| tx.into_signed(Signature::test_signature()).into();
+        let transactions = limits.iter().map(tx).map(sign).collect();
+        let header = Header { gas_used, ..Header::default() };
+        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: None };
+        let senders = limits.iter().map(|_| Address::ZERO).collect();
+        RecoveredBlock::with_senders(Block { header, body }, senders).expect("as many senders")
+    }
+
+    /// A header that states no gas must not make the lists of a block's slots long.
+    #[test]
+    fn there_is_room_whatever_the_header_says() {
+        assert_eq!(room_for(&block(0, &[300_000_000, 100_000_000])), 100_000_000);
+        assert_eq!(room_for(&block(30_000_000, &[40_000_000])), 30_000_000);
+        assert_eq!(room_for(&block(0, &[u64::MAX, u64::MAX])), u64::MAX / 4);
+        assert_eq!(room_for(&block(0, &[])), 0);
     }
 }

@@ -1,24 +1,25 @@
 //! The committer: takes results in block order, checks each against the committed state, and runs
 //! itself what cannot stand.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use alloy_evm::Database;
 use pleach_scheduler::{EntryId, Frontier, Pen, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
-    hot::{Hot, Record},
+    hot::{Heat, Record},
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated},
+    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated, pause},
     trace::Lane,
     validate::{Validation, correct_balances, stale_writer, validate},
 };
 use crate::{
     Decision, Metrics,
     durations::{Call, unexpected},
+    follow::written,
 };
 
 /// What the committer's EVM does for the next transaction.
@@ -86,7 +87,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         effort: Effort,
         bloom: HandedBloom,
     ) -> Self {
-        let record = Record::default();
+        let record = Record::of(&session.hot);
         let (overtaken, pen) = (Vec::new(), Pen::default());
         let lane = Lane::of(&session);
         Self {
@@ -156,10 +157,13 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
+            } else if session.shared.idle() {
+                // That took no longer than a few rounds do.
+                continue;
             } else if idle_rounds < SPIN_ROUNDS {
                 session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                pause(idle_rounds);
             } else {
                 session.scheduler().sleep_until_frontier();
             }
@@ -183,12 +187,13 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &self.session;
         let index = version.index;
-        let target = E::target(&session.txs[index]);
+        let tx = &session.txs[index];
+        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
         let mut speculated = session.take(index);
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
             let memory = &session.shared.memory;
-            let Speculated { reads, bloom, .. } = &mut *speculated;
+            let Speculated { reads, .. } = &mut *speculated;
             if validate(db, &session.shared, Writer::transaction(index), reads, self.validation)
                 && correct_balances(reads, &mut result.state, memory)
             {
@@ -196,13 +201,14 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                     let odd = std::mem::take(&mut result.state);
                     ledger.lock().enter(index, reads, odd);
                 }
-                self.bloom.hand(bloom.take());
+                session.shared.tell(session.shared.written(&speculated.writes));
+                self.bloom.hand(speculated.bloom.take());
                 self.lane.stands(index, memory, &speculated);
-                let nanos = speculated.nanos;
+                let (explored, nanos) = (speculated.explored, speculated.nanos);
                 session.give_back(index, speculated);
                 assert!(session.scheduler().commit(index), "the committer found it executed");
                 self.next = index + 1;
-                self.record.stood(target);
+                self.record.stood(target, explored, &self.session.hot);
                 self.note_duration(index, nanos);
                 return Step::Result(result);
             }
@@ -253,6 +259,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         session.counters().count_execution();
         session.shared.memory.retract(&self.overtaken);
         self.overtaken.clear();
+        session.shared.tell(written(state));
         // Every write must be published, be it only for validation to see what was written, unless
         // nobody ever runs ahead.
         let kept_in_memory = session.shared.ledger.is_some();
@@ -268,9 +275,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.next += 1;
     }
 
-    /// Targets whose transactions have shown to rest on one another.
-    pub(super) fn hot_targets(&self) -> Vec<Hot> {
-        self.session.hot.all()
+    /// What has been learnt of targets whose transactions rest on one another.
+    pub(super) fn heat(&self) -> Heat {
+        self.record.heat(&self.session.hot, self.mostly_hot)
     }
 
     /// What the block has cost up to here.
@@ -281,7 +288,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             Effort::Adaptive => Decision::Parallel,
             Effort::Persistent | Effort::Rehearsing => Decision::Forced,
         };
-        Metrics { decision, executions, aborts, reexecuted_gas }
+        let workers = self.session.workers();
+        Metrics { decision, workers, executions, aborts, reexecuted_gas }
     }
 }
 
@@ -289,5 +297,7 @@ impl<E: SpeculativeEvmFactory> Drop for Committer<E> {
     fn drop(&mut self) {
         self.lane.stops();
         self.session.scheduler().halt();
+        // Relaxed: helpers are sent away, and nothing that they did is read because of it.
+        self.session.shared.is_over.store(true, Ordering::Relaxed);
     }
 }

@@ -11,6 +11,17 @@ use std::collections::HashMap;
 /// group rest on each other as well, as contracts do that trade in the same pools.
 pub(crate) type Hot = (Address, Address);
 
+/// What a block has taught about targets.
+#[derive(Debug, Default)]
+pub(crate) struct Heat {
+    /// Those whose transactions rest on one another.
+    pub(crate) hot: Vec<Hot>,
+    /// Those that were believed to be hot and turned out not to be.
+    pub(crate) cooled: Vec<Address>,
+    /// Whether the block was given up because most of it was one chain.
+    pub(crate) chain: bool,
+}
+
 /// Targets whose transactions mostly rest on one another: running two at once is wasted work.
 ///
 /// The committer learns; workers ask before they start. A target that is wrongly held to be hot, or
@@ -27,7 +38,12 @@ pub(super) struct HotTargets {
 pub(super) struct Record {
     all: Tally,
     by_target: HashMap<Address, Tally, RandomState>,
+    cooled: Vec<Address>,
 }
+
+/// Of a hot target's transactions, one in so many runs without waiting for the others, to see
+/// whether the target is still hot.
+pub(super) const EXPLORED: u32 = 8;
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
@@ -36,9 +52,12 @@ struct Tally {
 }
 
 impl Tally {
+    /// Two aborts: as little as makes a target hot. What is believed of earlier blocks begins here.
+    const SUSPECT: Self = Self { stood: 0, aborted: 2 };
+
     /// At least two aborts, and at least one for every two results that stood.
     const fn is_hot(self) -> bool {
-        self.aborted >= 2 && self.aborted * 2 >= self.stood
+        self.aborted >= Self::SUSPECT.aborted && self.aborted * 2 >= self.stood
     }
 }
 
@@ -71,6 +90,10 @@ impl HotTargets {
         self.targets.read().iter().map(|(target, group)| (*target, *group)).collect()
     }
 
+    pub(super) fn contains(&self, target: &Address) -> bool {
+        self.any.load(Ordering::Relaxed) && self.targets.read().contains_key(target)
+    }
+
     /// Whether the target is new among them. It begins as a group of its own.
     fn insert(&self, target: Address) -> bool {
         let mut targets = self.targets.write();
@@ -78,6 +101,10 @@ impl HotTargets {
         targets.entry(target).or_insert(target);
         self.any.store(true, Ordering::Relaxed);
         new
+    }
+
+    fn remove(&self, target: &Address) {
+        self.targets.write().remove(target);
     }
 
     /// Makes one group of two targets' groups, if both are hot.
@@ -101,12 +128,32 @@ impl Record {
         self.all.aborted + self.all.stood >= SAMPLE && self.all.aborted > self.all.stood
     }
 
-    pub(super) fn stood(&mut self, target: Option<Address>) {
+    /// A record of a block in which some targets are held to be hot from the start.
+    pub(super) fn of(hot: &HotTargets) -> Self {
+        let suspects = hot.all().into_iter().map(|(target, _)| (target, Tally::SUSPECT));
+        Self { by_target: suspects.collect(), ..Self::default() }
+    }
+
+    /// Counts a result that stood. Of a hot target it tells something only if it was `explored`,
+    /// which is to run without waiting for others.
+    pub(super) fn stood(&mut self, target: Option<Address>, explored: bool, hot: &HotTargets) {
         self.all.stood += 1;
-        // Most targets never abort: only those that did are counted at all.
-        if let Some(tally) = target.and_then(|target| self.by_target.get_mut(&target)) {
-            tally.stood += 1;
+        let Some(target) = target else { return };
+        let is_hot = hot.contains(&target);
+        if is_hot && !explored {
+            return;
         }
+        let tally = self.by_target.entry(target).or_default();
+        tally.stood += 1;
+        if is_hot && !tally.is_hot() {
+            hot.remove(&target);
+            self.cooled.push(target);
+        }
+    }
+
+    /// What has been learnt up to here.
+    pub(super) fn heat(&self, hot: &HotTargets, chain: bool) -> Heat {
+        Heat { hot: hot.all(), cooled: self.cooled.clone(), chain }
     }
 
     /// Counts an abort for what a transaction that called `culprit` wrote, if that is known. Returns
@@ -135,6 +182,35 @@ mod tests {
 
     fn address(number: u8) -> Address {
         Address::with_last_byte(number)
+    }
+
+    #[test]
+    fn a_target_that_is_not_hot_any_more_cools() {
+        let target = address(1);
+        let hot = HotTargets::known(vec![(target, target)]);
+        let mut record = Record::of(&hot);
+        for _ in 0..100 {
+            record.stood(Some(target), false, &hot);
+        }
+        assert!(hot.contains(&target), "having waited tells nothing");
+        for _ in 0..5 {
+            record.stood(Some(target), true, &hot);
+        }
+        assert!(!hot.contains(&target));
+        let heat = record.heat(&hot, false);
+        assert_eq!((heat.hot, heat.cooled), (vec![], vec![target]));
+    }
+
+    #[test]
+    fn a_target_whose_results_mostly_stood_is_not_hot() {
+        let (hot, mut record) = (HotTargets::default(), Record::default());
+        for _ in 0..10 {
+            record.stood(Some(address(1)), false, &hot);
+        }
+        for _ in 0..4 {
+            assert!(!record.aborted(Some(address(1)), None, &hot));
+        }
+        assert!(record.aborted(Some(address(1)), None, &hot));
     }
 
     #[test]

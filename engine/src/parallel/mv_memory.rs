@@ -490,3 +490,6 @@ impl Author<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

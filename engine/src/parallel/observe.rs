@@ -15,8 +15,9 @@ use revm::{
     handler::instructions::EthInstructions,
     inspector::NoOpInspector,
     interpreter::{
-        Instruction, InstructionContext, InstructionExecResult, Interpreter, instruction_table,
-        instructions::gas_table_spec, interpreter::EthInterpreter, interpreter_types::InputsTr,
+        Host as _, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+        Interpreter, instruction_table, instructions::gas_table_spec, interpreter::EthInterpreter,
+        interpreter_types::InputsTr,
     },
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
@@ -24,6 +25,7 @@ use revm::{
 };
 
 use super::{
+    memo::keccak256_of_64,
     payment::{self, Payment},
     read_set::HUGE_AMOUNT,
     view::View,
@@ -168,10 +170,11 @@ type Host = EthEvmContext<View>;
 type Instructions = EthInstructions<EthInterpreter, Host>;
 type InstructionFn = fn(InstructionContext<'_, Host, EthInterpreter>) -> InstructionExecResult;
 
-/// Ethereum's instructions, those that use balances wrapped.
+/// Ethereum's instructions, those that use balances wrapped, and hashing with a memory.
 fn observing_instructions(spec: SpecId) -> Instructions {
     let mut table = instruction_table::<EthInterpreter, Host>();
-    let wrapped: [(u8, InstructionFn); 7] = [
+    let wrapped: [(u8, InstructionFn); 8] = [
+        (opcode::KECCAK256, hash),
         (opcode::BALANCE, balance),
         (opcode::SELFBALANCE, self_balance),
         (opcode::SELFDESTRUCT, self_destruct),
@@ -205,6 +208,30 @@ fn running_balance(host: &Host, address: &Address) -> U256 {
 fn stack_item(interpreter: &Interpreter, depth: usize) -> Option<U256> {
     let stack = interpreter.stack.data();
     stack.len().checked_sub(depth + 1).map(|at| stack[at])
+}
+
+/// KECCAK256. Of the two words that place a mapping's entry it is remembered; memory that has to
+/// grow first, and all other lengths, are the original's.
+fn hash(context: Wrapped<'_>) -> InstructionExecResult {
+    let InstructionContext { interpreter, host } = context;
+    let short = stack_item(interpreter, 1) == Some(U256::from(64));
+    let offset = stack_item(interpreter, 0).and_then(|offset| usize::try_from(offset).ok());
+    let end = offset.and_then(|offset| offset.checked_add(64));
+    let (true, Some(offset)) =
+        (short, offset.filter(|_| end.is_some_and(|end| end <= interpreter.memory.len())))
+    else {
+        return original(opcode::KECCAK256, InstructionContext { interpreter, host });
+    };
+    if !interpreter.gas.record_regular_cost(host.gas_params().keccak256_cost(64)) {
+        return Err(InstructionResult::OutOfGas);
+    }
+    let mut input = [0; 64];
+    input.copy_from_slice(&interpreter.memory.slice_len(offset, 64));
+    let Some(([_], top)) = interpreter.stack.popn_top() else {
+        return Err(InstructionResult::StackUnderflow);
+    };
+    *top = keccak256_of_64(&input).into();
+    Ok(())
 }
 
 fn balance(context: Wrapped<'_>) -> InstructionExecResult {

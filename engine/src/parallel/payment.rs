@@ -172,3 +172,6 @@ where
     let result = ResultGas::default().with_total_gas_spent(spent).with_floor_gas(gas.floor_gas());
     (gas.floor_gas() <= spent).then_some(result)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 /// Something that several threads work on until it is done.
-pub(super) trait Work: Send + Sync {
+pub(crate) trait Work: Send + Sync {
     /// Takes part until there is nothing more to do.
     fn work(&self);
 }
@@ -33,6 +33,8 @@ struct InboxState {
     work: Option<Weak<dyn Work>>,
     /// Counts submissions, so that a worker takes each only once.
     generation: u64,
+    /// How many more workers the work has a place for.
+    places: usize,
     closed: bool,
 }
 
@@ -60,13 +62,21 @@ impl Pool {
         self.threads.len()
     }
 
-    /// Hands work to all workers.
-    pub(super) fn submit(&self, work: Weak<dyn Work>) {
+    /// Hands work to so many workers, all at most. The others sleep on.
+    pub(crate) fn submit(&self, work: Weak<dyn Work>, workers: usize) {
         let mut state = self.inbox.state.lock();
         state.work = Some(work);
         state.generation += 1;
+        state.places = workers;
         drop(state);
-        self.inbox.changed.notify_all();
+        if workers >= self.len() {
+            self.inbox.changed.notify_all();
+            return;
+        }
+        for _ in 0..workers {
+            // One that is not asleep looks for a place before it goes to sleep.
+            self.inbox.changed.notify_one();
+        }
     }
 }
 
@@ -91,8 +101,10 @@ impl Inbox {
                 return None;
             }
             match &state.work {
-                Some(work) if state.generation > seen => {
-                    return Some((work.clone(), state.generation));
+                Some(work) if state.generation > seen && state.places > 0 => {
+                    let taken = (work.clone(), state.generation);
+                    state.places -= 1;
+                    return Some(taken);
                 }
                 _ => self.changed.wait(&mut state),
             }
@@ -107,6 +119,43 @@ impl Drop for Pool {
         for thread in self.threads.drain(..) {
             // A worker that panicked has nothing more to say here.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    /// Work that ends when all who are wanted have come.
+    struct Meeting {
+        came: AtomicUsize,
+        all: Barrier,
+    }
+
+    impl Work for Meeting {
+        fn work(&self) {
+            self.came.fetch_add(1, Ordering::Relaxed);
+            self.all.wait();
+        }
+    }
+
+    #[test]
+    fn as_many_workers_come_as_there_are_places() {
+        let pool = Pool::new(4).unwrap();
+        for workers in [1, 3, 4, 2, 9, 1] {
+            let wanted = workers.min(pool.len());
+            let meeting = Meeting { came: AtomicUsize::new(0), all: Barrier::new(wanted + 1) };
+            let meeting = Arc::new(meeting);
+            let work: Arc<dyn Work> = meeting.clone();
+            pool.submit(Arc::downgrade(&work), workers);
+            meeting.all.wait();
+            assert_eq!(meeting.came.load(Ordering::Relaxed), wanted);
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
-    hot::HotTargets,
+    hot::{EXPLORED, HotTargets},
     location::Writer,
     observe::SpeculativeEvmFactory,
     payment::Payment,
@@ -48,6 +48,8 @@ pub(super) struct Speculated<H> {
     pub(super) writes: Vec<EntryId>,
     /// The bloom of the result's logs, if it has any: hashing topics is worth a worker's time.
     pub(super) bloom: Option<Bloom>,
+    /// Whether it did not wait for others of its target, although that is held to be hot.
+    pub(super) explored: bool,
     /// How long it took, in nanoseconds, if that was measured.
     pub(super) nanos: Option<u32>,
 }
@@ -59,6 +61,7 @@ impl<H> Default for Speculated<H> {
             reads: ReadSet::default(),
             writes: Vec::new(),
             bloom: None,
+            explored: false,
             nanos: None,
         }
     }
@@ -188,14 +191,17 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
             if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
+            } else if self.shared.idle() {
+                idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                pause(idle_rounds);
             } else {
                 self.scheduler().sleep_until_work();
                 idle_rounds = 0;
             }
         }
+        self.shared.help_follower();
         if self.shared.ledger.is_some() {
             help_gather(&self.shared);
         }
@@ -223,6 +229,16 @@ impl Clock {
 /// waking it costs.
 pub(super) const SPIN_ROUNDS: u32 = 2_000;
 
+/// One round of waiting. Now and then the processor is offered to others: there may be more threads
+/// than processors.
+pub(super) fn pause(round: u32) {
+    if round.is_multiple_of(64) {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
 
@@ -237,6 +253,8 @@ pub(super) struct Runner<E: SpeculativeEvmFactory> {
     delivered: VecDeque<TxIdx>,
     spare: Option<Box<Speculated<E::HaltReason>>>,
     reserved: Run,
+    /// Transactions so far that had better wait for others.
+    waits: u32,
     /// Which of the session's counters are this thread's.
     number: usize,
     lane: Lane,
@@ -258,6 +276,7 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
             delivered: VecDeque::new(),
             spare: None,
             reserved: Run::default(),
+            waits: 0,
             number,
             lane: Lane::of(session),
         }
@@ -287,14 +306,19 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
     fn execute(&mut self, session: &Session<E>, version: Version) {
         let index = version.index;
         let tx = &session.txs[index];
-        if let Some(dependency) = session.likely_dependency(index) {
-            session.scheduler().postpone(version, dependency);
-            return;
+        let dependency = session.likely_dependency(index);
+        if let Some(dependency) = dependency {
+            self.waits += 1;
+            if !self.waits.is_multiple_of(EXPLORED) {
+                session.scheduler().postpone(version, dependency);
+                return;
+            }
         }
         let counters = &session.counters[self.number];
         counters.count_execution();
         self.lane.begins(index);
         let mut speculated = self.blank(session);
+        speculated.explored = dependency.is_some();
         self.evm.db_mut().begin(index, E::sender(tx), std::mem::take(&mut speculated.reads));
         if session.shared.ledger.is_some() && E::may_be_payment(tx) {
             if let Some(payment) = E::pay(tx, &mut self.evm) {

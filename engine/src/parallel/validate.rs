@@ -203,3 +203,6 @@ pub(super) fn still_reads_the_same(memory: &MvMemory, reader: Writer, reads: &Re
     };
     reads.slots.iter().all(slot_same) && reads.accounts.iter().all(account_same)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,18 @@
 //! The state as one incarnation sees it.
 
-use std::{collections::HashSet, fmt::Debug, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use alloy_primitives::{Address, B256, U256};
 use parking_lot::Mutex;
-use pleach_scheduler::{Scheduler, TxIdx};
+use pleach_scheduler::{EntryId, Scheduler, TxIdx};
+use pleach_state::mpt::TouchedKey;
 use revm::{
     Database, DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker,
     primitives::KECCAK_EMPTY, state::AccountInfo,
@@ -14,11 +22,11 @@ use super::{
     bundle::Gathering,
     committed::Ledger,
     location::Writer,
-    mv_memory::{After, MvMemory},
+    mv_memory::{After, MvMemory, Part},
     parts::Known,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
-use crate::Prestate;
+use crate::{Follower, Prestate, follow::help};
 
 /// A prestate whose type is forgotten. Speculation does not care why a read failed: the
 /// transaction is then run by the committer, on the caller's own database, which says why.
@@ -86,6 +94,42 @@ pub(crate) struct Shared {
     pub(super) ledger: Option<Mutex<Ledger>>,
     /// How threads make the bundle together in the end.
     pub(super) gathering: Gathering,
+    /// Who is told of commits, if anybody.
+    pub(super) follower: Option<Arc<dyn Follower>>,
+    /// Whether the committer has left.
+    pub(super) is_over: AtomicBool,
+}
+
+impl Shared {
+    /// Tells the follower, if there is one, of what has committed.
+    pub(super) fn tell(&self, mut writes: impl Iterator<Item = TouchedKey>) {
+        if let Some(follower) = &self.follower {
+            follower.committed(&mut writes);
+        }
+    }
+
+    /// The keys behind the names of writes.
+    pub(super) fn written(&self, names: &[EntryId]) -> impl Iterator<Item = TouchedKey> {
+        names.iter().map(|name| {
+            let write = self.memory.write(*name);
+            match write.part() {
+                Part::Slot => TouchedKey::Slot(write.address(), write.slot()),
+                _ => TouchedKey::Account(write.address()),
+            }
+        })
+    }
+
+    /// Lets the follower have the time of a thread that has nothing to execute.
+    pub(super) fn idle(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.idle())
+    }
+
+    /// Helps the follower while the rest of the block runs serially.
+    pub(super) fn help_follower(&self) {
+        if let Some(follower) = &self.follower {
+            help(&**follower, || self.is_over.load(Ordering::Relaxed));
+        }
+    }
 }
 
 /// Why an incarnation cannot go on.

@@ -81,6 +81,12 @@ pub enum HeaderError {
     /// A block after the Merge has a proof-of-work nonce (EIP-3675).
     #[error("nonce is not zero, as EIP-3675 asks after the Merge")]
     NonceAfterMerge,
+    /// A block after the Merge names ommers (EIP-3675).
+    #[error("ommers hash {ommers_hash} is not that of no ommers, as EIP-3675 asks after the Merge")]
+    OmmersHashAfterMerge {
+        /// The header's ommers hash.
+        ommers_hash: B256,
+    },
     /// The base fee is not what the parent gives (EIP-1559).
     #[error("base fee {given:?} wei is not {expected:?}, which follows from the parent")]
     BaseFee {
@@ -260,6 +266,12 @@ pub enum OutputError {
         header: B256,
         /// What execution gave.
         executed: B256,
+    },
+    /// A deposit event has another layout than EIP-6110 asks for.
+    #[error("transaction {index} emits a deposit event whose layout is not that of EIP-6110")]
+    DepositLayout {
+        /// The transaction's place in the block, from 0.
+        index: usize,
     },
     /// The block access list's hash differs (EIP-7928).
     #[error("the block access list's hash is {executed}, but the header says {header}")]

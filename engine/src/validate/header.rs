@@ -1,6 +1,6 @@
 //! A header against its parent.
 
-use alloy_consensus::Header;
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
 use alloy_eips::{
     eip1559::{BaseFeeParams, INITIAL_BASE_FEE},
     eip4844::DATA_GAS_PER_BLOB,
@@ -58,11 +58,11 @@ fn validate_gas_limit(
     parent: &Header,
 ) -> Result<(), HeaderError> {
     let limit = header.gas_limit;
-    if header.gas_used > limit {
-        return Err(HeaderError::GasUsedAboveLimit { used: header.gas_used, limit });
-    }
     if !(MIN_GAS_LIMIT..=MAX_GAS_LIMIT).contains(&limit) {
         return Err(HeaderError::GasLimitBounds { limit });
+    }
+    if header.gas_used > limit {
+        return Err(HeaderError::GasUsedAboveLimit { used: header.gas_used, limit });
     }
     // EIP-1559: the first London block's target, not its limit, continues the old limit.
     let doubles = is_first_london_block(chain, header, parent);
@@ -102,7 +102,14 @@ fn validate_seal_fields(
         if !difficulty.is_zero() {
             return Err(HeaderError::DifficultyAfterMerge { difficulty });
         }
-        return if header.nonce == B64::ZERO { Ok(()) } else { Err(HeaderError::NonceAfterMerge) };
+        if header.nonce != B64::ZERO {
+            return Err(HeaderError::NonceAfterMerge);
+        }
+        let ommers_hash = header.ommers_hash;
+        return match ommers_hash == EMPTY_OMMER_ROOT_HASH {
+            true => Ok(()),
+            false => Err(HeaderError::OmmersHashAfterMerge { ommers_hash }),
+        };
     }
     let expected = next_difficulty(chain, parent, header.timestamp);
     if difficulty != expected {

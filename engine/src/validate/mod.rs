@@ -13,6 +13,7 @@
 //! root, which needs the whole state.
 
 mod body;
+mod deposits;
 mod difficulty;
 mod error;
 mod header;

@@ -7,7 +7,7 @@ use alloy_eips::{
 };
 use alloy_hardforks::EthereumHardforks;
 
-use super::OutputError;
+use super::{OutputError, deposits::validate_deposits};
 use crate::{BlockOutput, ChainSpec, Prestate};
 
 /// Checks what executing a block gave against its header; the state root is the caller's matter.
@@ -42,6 +42,7 @@ pub fn validate_output(
             return Err(OutputError::ReceiptsRoot { header: header.receipts_root, executed });
         }
     }
+    validate_deposits(chain, header.timestamp, &output.receipts)?;
     let executed = output.requests.requests_hash();
     if let Some(header) = header.requests_hash
         && header != executed

@@ -15,11 +15,15 @@ use crate::support::{
     prestate::{SlowState, put},
 };
 
+/// A contract with ether.
+const OWNER: Address = Address::repeat_byte(0x0c);
+
 /// A block in which all transactions but one are valid, and that one's error.
 fn stops_at(index: usize, fork: Fork, tx: Tx) -> ExecuteError {
     let mut state = funded(8);
     put(&mut state, MACHINE, 9, 1, &machine_code(), &[]);
     put(&mut state, signer(9), 30_000, 0, &[], &[]);
+    put(&mut state, OWNER, 10_u64.pow(18), 1, &[0], &[]);
     let count = Program::new().step(Kind::Mix, 1, 0).step(Kind::Store, 0, u64::MAX);
     let mut txs: Vec<_> = (1..=8)
         .map(|n| Tx::call(signer(n), 0, if n % 2 == 0 { MACHINE } else { OTHER }))
@@ -88,7 +92,10 @@ fn fee_and_sender_rules_are_the_chains_own() {
     let blob = Style::Blob { tip: 0, hashes: Vec::new(), max_blob_fee: 1 };
     stops_at(7, Fork::Cancun, Tx { style: blob, ..Tx::call(signer(9), 0, OTHER) });
     stops_at(7, Fork::Prague, Tx::call(signer(9), 0, OTHER).delegating(Vec::new()));
-    stops_at(5, Fork::London, Tx::call(MACHINE, 1, OTHER).gas_limit(21_000).gas_price(7));
+    // With enough for a payment to go through: its code alone is in the way.
+    let by_code = Tx::call(OWNER, 1, Address::repeat_byte(0x77)).gas_limit(21_000).gas_price(7);
+    let error = stops_at(5, Fork::London, by_code);
+    assert!(error.to_string().contains("not EOA"), "{error}");
 }
 
 /// A block of nothing, and of nothing but one invalid transaction, ends.
@@ -107,9 +114,12 @@ fn empty_and_hopeless_blocks_end() {
 #[test]
 fn one_invalid_transaction_does_not_make_the_rest_serial() {
     let fork = Fork::Osaka;
-    let mut state = funded(60);
-    put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
-    let poor = signer(99);
+    let rich_and_poor = || {
+        let mut state = funded(60);
+        put(&mut state, BENEFICIARY, 1, 0, &[], &[]);
+        state
+    };
+    let (state, poor) = (rich_and_poor(), signer(99));
     let mut txs =
         vec![Tx::call(signer(1), 0, poor).value(10_u64.pow(16)), Tx::call(poor, 0, OTHER).value(5)];
     txs.extend((2..=60).map(|n| Tx::call(signer(n), 0, signer(n + 100)).value(1)));
@@ -120,6 +130,11 @@ fn one_invalid_transaction_does_not_make_the_rest_serial() {
     let (_, metrics) = execute(&engine, &case).expect("the block is valid");
     // A transaction that is run again counts twice; only the poor sender's has a reason to.
     assert!(metrics.executions <= txs.len() as u64 + 4, "{metrics:?}");
+    // The last two each wait until the other has begun.
+    let meeting = [59, 60].map(|n| signer(n + 100));
+    let prestate = Arc::new(SlowState::with_meeting(rich_and_poor(), meeting));
+    let met = execute(&engine, &Case { prestate, ..case });
+    assert_eq!(met.expect("the block is valid").0.receipts.len(), txs.len());
 }
 
 /// A mutex held through an EVM run blocked every other claimer: two transactions that each wait

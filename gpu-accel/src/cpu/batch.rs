@@ -10,7 +10,7 @@ use std::cell::Cell;
 use super::{
     digits::{BaseDigits, Halves},
     field::{Element, Field, limbs, limbwise, words},
-    lanes::{Kernel, LIMBS, Lanes},
+    lanes::{Kernel, LIMBS, Lanes, MAX_LANES},
     multiples::{OddMultiples, Table, table_words, tables},
     multiply::Multiply,
     point::{Affine, InvertAll, Jacobian},
@@ -42,8 +42,9 @@ pub(crate) enum Key {
 }
 
 /// Groups whose digits' sums share an inversion: enough to make its part small, and few enough for
-/// their tables to stay in the cache from one use to the next.
-const SHARED: usize = 16;
+/// their tables to stay in the cache from one use to the next, and for the lists of sums to be
+/// memory that the allocator keeps.
+const SHARED: usize = 4;
 
 thread_local! {
     /// Room for the tables of a batch, kept from one to the next: it is large enough for the
@@ -132,9 +133,6 @@ fn words_of<L: Lanes>(lanes: L, halves: [[[u64; MAX_LANES]; 2]; 3], half: usize)
     [lanes.load(&halves[0][half]), lanes.load(&halves[1][half]), lanes.load(&halves[2][half])]
 }
 
-/// Lanes of the widest instruction set here.
-const MAX_LANES: usize = 8;
-
 /// Each group's R, or G where there is none, and where there is one.
 struct LiftAll<'a, L: Lanes>(&'a [Group<L>]);
 
@@ -145,10 +143,19 @@ impl<L: Lanes> Kernel<L> for LiftAll<'_, L> {
     fn run(self, lanes: L) -> Self::Output {
         let mut points = Vec::with_capacity(self.0.len());
         let mut exists = Vec::with_capacity(self.0.len());
-        for group in self.0 {
-            let (point, exists_here) = Field(lanes).lift(&group.x, group.odd);
+        let mut add = |(point, exists_here)| {
             points.push(point);
             exists.push(exists_here);
+        };
+        let (pairs, last) = self.0.as_chunks::<2>();
+        for [a, b] in pairs {
+            let [a, b] = Field(lanes).lift(&[a.x, b.x], [a.odd, b.odd]);
+            add(a);
+            add(b);
+        }
+        for group in last {
+            let [lifted] = Field(lanes).lift(&[group.x], [group.odd]);
+            add(lifted);
         }
         (points, exists)
     }

@@ -151,7 +151,7 @@ impl<L: Lanes> Kernel<L> for Roots<'_> {
             }
             let a: Vec<_> = numbers.iter().map(|n| limbs(n.into_limbs())).collect();
             let a = load(lanes, &a);
-            let root = store(lanes, &field.square_root(&a));
+            let root = store(lanes, &field.square_roots(&[a])[0]);
             let inverse = store(lanes, &field.inverse(&a));
             for (lane, number) in numbers.iter().enumerate() {
                 let exponent = (P >> 2) + U256::from(1);

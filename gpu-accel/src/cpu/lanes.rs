@@ -16,6 +16,9 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Ifma};
 /// Limbs of a field element.
 pub(crate) const LIMBS: usize = 5;
 
+/// Lanes of the widest instruction set here.
+pub(crate) const MAX_LANES: usize = 8;
+
 /// Multiplicands of a field element.
 pub(crate) type Factors<L> = [<L as Lanes>::Factor; LIMBS];
 

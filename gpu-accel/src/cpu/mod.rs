@@ -8,6 +8,7 @@ mod base_table;
 mod batch;
 mod digits;
 mod field;
+mod inverse;
 mod keccak;
 mod lanes;
 mod multiples;

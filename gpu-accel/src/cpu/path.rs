@@ -11,7 +11,7 @@ use super::{
     keccak::{Avx2Keccak, Avx512Keccak, hash_all},
     recover::recover,
 };
-use crate::{RecoveryError, RecoveryRequest, recover_one};
+use crate::{RecoveryError, RecoveryRequest, SignedMessage, recover_one};
 
 /// A way to compute a batch on a CPU; all give the same answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,6 @@ pub enum CpuPath {
 /// Signatures that share the inversions of one batch: enough to make their part small (each batch
 /// has seven), and few enough for their tables to stay in a core's second-level cache.
 pub(crate) const RECOVER_BATCH: usize = 256;
-
-/// Batches of fewer signatures go one by one: a batch pays its inversions in any case.
-const RECOVER_BATCH_MIN: usize = 6;
 
 /// Fewer messages go one by one: a vector's permutation takes as long as that of two.
 const KECCAK_BATCH_MIN: usize = 3;
@@ -76,6 +73,23 @@ impl CpuPath {
         answers
     }
 
+    /// Hashes each message and recovers one address per request, in order, on the calling thread.
+    pub fn recover_messages(
+        self,
+        requests: &[SignedMessage<'_>],
+    ) -> Vec<Result<Address, RecoveryError>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(RECOVER_BATCH) {
+            let messages: Vec<&[u8]> = requests.iter().map(|request| request.message).collect();
+            let mut hashes = vec![B256::ZERO; messages.len()];
+            self.keccak256(&messages, &mut hashes);
+            let each = requests.iter().zip(hashes);
+            let hashed: Vec<_> = each.map(|(request, hash)| request.with_hash(hash)).collect();
+            answers.extend(self.recover(&hashed));
+        }
+        answers
+    }
+
     /// Keccak-256 of each message, in order, on the calling thread. Where the CPU lacks this path's
     /// instructions, and for a message or two, [`Self::Portable`] does it.
     ///
@@ -105,12 +119,21 @@ impl CpuPath {
         }
     }
 
+    /// Batches of fewer signatures go one by one, since a batch pays whole vectors in any case:
+    /// measured, as `benches/cpu.rs` does it.
+    const fn recover_batch_min(self) -> usize {
+        match self {
+            Self::Avx512 => 3,
+            _ => 2,
+        }
+    }
+
     /// None where the batch is to go one by one.
     fn recover_batch(
         self,
         batch: &[RecoveryRequest],
     ) -> Option<Vec<Result<Address, RecoveryError>>> {
-        if batch.len() < RECOVER_BATCH_MIN {
+        if batch.len() < self.recover_batch_min() {
             return None;
         }
         match self {

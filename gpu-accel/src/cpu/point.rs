@@ -107,22 +107,45 @@ impl<L: Lanes> Field<L> {
         self.factors(&self.finish(self.tripled(self.0.square(&x))))
     }
 
-    /// The point with this x and parity of y (all ones for odd), and where there is one; elsewhere
-    /// G stands in.
+    /// Each point with this x and parity of y (all ones for odd), and where there is one;
+    /// elsewhere G stands in.
     #[inline(always)]
-    pub(crate) fn lift(self, x: &Element<L>, odd: L::Word) -> (Affine<L>, L::Word) {
+    pub(crate) fn lift<const N: usize>(
+        self,
+        x: &[Element<L>; N],
+        odd: [L::Word; N],
+    ) -> [(Affine<L>, L::Word); N] {
+        let mut squares = *x;
+        for square in &mut squares {
+            let x = self.factors(square);
+            let xx = self.factors(&self.square(&x));
+            let mut columns = self.0.product(&xx, &x);
+            columns[0] = self.0.add(columns[0], self.0.splat(7));
+            *square = self.finish(columns);
+        }
+        let roots = self.square_roots(&squares);
+        let mut lifted = [(self.base(), self.0.splat(0)); N];
+        for (n, lifted) in lifted.iter_mut().enumerate() {
+            *lifted = self.lifted(&x[n], &squares[n], &roots[n], odd[n]);
+        }
+        lifted
+    }
+
+    /// The point, if the root's square is y².
+    #[inline(always)]
+    fn lifted(
+        self,
+        x: &Element<L>,
+        square: &Element<L>,
+        y: &Element<L>,
+        odd: L::Word,
+    ) -> (Affine<L>, L::Word) {
         let lanes = self.0;
-        let factors = self.factors(x);
-        let xx = self.factors(&self.square(&factors));
-        let mut columns = lanes.product(&xx, &factors);
-        columns[0] = lanes.add(columns[0], lanes.splat(7));
-        let square = self.finish(columns);
-        let y = self.square_root(&square);
-        let columns = self.less(lanes.square(&self.factors(&y)), &square);
+        let columns = self.less(lanes.square(&self.factors(y)), square);
         let exists = self.is_zero(&self.finish(columns));
-        let parity = lanes.and(self.canonical(&y)[0], lanes.splat(1));
+        let parity = lanes.and(self.canonical(y)[0], lanes.splat(1));
         let parity = lanes.sub(lanes.splat(0), parity);
-        let y = self.negated_where(&y, lanes.xor(parity, odd));
+        let y = self.negated_where(y, lanes.xor(parity, odd));
         let base = self.base();
         let point =
             Affine { x: self.select(exists, x, &base.x), y: self.select(exists, &y, &base.y) };
@@ -134,6 +157,9 @@ impl<L: Lanes> Field<L> {
 /// makes all of this lane zero.
 pub(crate) struct InvertAll<'a, L: Lanes>(pub(crate) &'a mut [Factors<L>]);
 
+/// Products that grow side by side, since each step of one waits for the step before.
+const CHAINS: usize = 2;
+
 impl<L: Lanes> Kernel<L> for InvertAll<'_, L> {
     type Output = ();
 
@@ -141,16 +167,25 @@ impl<L: Lanes> Kernel<L> for InvertAll<'_, L> {
     fn run(self, lanes: L) {
         let field = Field(lanes);
         let one = field.factors(&field.small(1));
-        let mut product = one;
+        let mut products = [one; CHAINS];
         let mut before = Vec::with_capacity(self.0.len());
-        for value in self.0.iter() {
-            before.push(product);
-            product = field.factors(&field.mul(&product, value));
+        for (at, value) in self.0.iter().enumerate() {
+            let product = &mut products[at % CHAINS];
+            before.push(*product);
+            *product = field.factors(&field.mul(product, value));
         }
-        let mut inverse = field.factors(&field.inverse(&field.mul(&product, &one)));
-        for (value, before) in self.0.iter_mut().zip(before).rev() {
-            let own = field.factors(&field.mul(&inverse, &before));
-            inverse = field.factors(&field.mul(&inverse, value));
+        let [first, second] = products;
+        let both = field.factors(&field.inverse(&field.mul(&first, &second)));
+        // 1 / first = second / (first · second), and the other way round.
+        let mut inverses = [second, first];
+        for inverse in &mut inverses {
+            *inverse = field.factors(&field.mul(&both, inverse));
+        }
+        let values = self.0.iter_mut().zip(before).enumerate().rev();
+        for (at, (value, before)) in values {
+            let inverse = &mut inverses[at % CHAINS];
+            let own = field.factors(&field.mul(inverse, &before));
+            *inverse = field.factors(&field.mul(inverse, value));
             *value = own;
         }
     }

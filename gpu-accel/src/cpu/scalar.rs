@@ -1,5 +1,7 @@
 //! Numbers modulo the group order n: one at a time, since each signature needs only a few.
 
+use super::inverse::Modulus;
+
 /// The group order n, the lowest word first.
 pub(crate) const ORDER: [u64; 4] =
     [0xbfd2_5e8c_d036_4141, 0xbaae_dce6_af48_a03b, 0xffff_ffff_ffff_fffe, u64::MAX];
@@ -34,17 +36,10 @@ impl Scalar {
         subtract(ORDER, self.0).0
     }
 
-    /// self^(n - 2): the inverse of a number that is not 0.
+    /// The inverse of a number that is not 0.
     pub(crate) fn inverse(&self) -> Self {
-        let exponent = [ORDER[0] - 2, ORDER[1], ORDER[2], ORDER[3]];
-        let mut power = Self::ONE;
-        for bit in (0..256).rev() {
-            power = power.mul(&power);
-            if exponent[bit / 64] >> (bit % 64) & 1 == 1 {
-                power = power.mul(self);
-            }
-        }
-        power
+        static MODULUS: Modulus = Modulus::new(ORDER);
+        Self(MODULUS.invert(self.0))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{B256, keccak256};
 
 use super::{Gpu, GpuError, cases::random_requests, hashing::PackedMessages, packing};
-use crate::recover_one;
+use crate::{RecoveryRequest, recover_one};
 
 /// The longest that one batch should take: long enough to hide what starting it costs, short
 /// enough that nothing else on the device waits.
@@ -97,6 +97,42 @@ impl Gpu {
             sample.kernels = sample.kernels.min(start.elapsed());
         }
         Ok(sample)
+    }
+
+    /// Measures recovery from messages of `bytes` bytes each, hashed on the device, from host
+    /// memory to host memory: the best of `rounds`.
+    ///
+    /// # Errors
+    /// The device's faults.
+    pub fn sample_fused(
+        &self,
+        batch: usize,
+        bytes: usize,
+        rounds: usize,
+    ) -> Result<Duration, GpuError> {
+        let messages: Vec<Vec<u8>> = (0..batch).map(|index| vec![index as u8; bytes]).collect();
+        let requests = random_requests(batch, batch as u64);
+        let decide = |i: usize| {
+            let message_hash = keccak256(&messages[i]);
+            recover_one(&RecoveryRequest { message_hash, ..requests[i] })
+        };
+        let mut keccak = None;
+        self.keccak_slot_for(&mut keccak, &PackedMessages::new(&messages))?;
+        let keccak = keccak.expect("it was just made");
+        let slot = self.slot(&self.recover, batch)?;
+        let mut best = Duration::MAX;
+        for _ in 0..rounds.max(1) {
+            let start = Instant::now();
+            let packed = PackedMessages::new(&messages);
+            let words = packing::request_words(&requests);
+            let pending = self.start_fused(&keccak, &slot, &words, &packed);
+            let answers = packing::answers(&self.finish(&slot, pending)?, decide);
+            best = best.min(start.elapsed());
+            if answers.last().copied() != batch.checked_sub(1).map(decide) {
+                return Err(self.wrong("the last of a measured batch of messages".to_owned()));
+            }
+        }
+        Ok(best)
     }
 
     /// Measures the hashing of `batch` messages of `bytes` bytes each, the best of `rounds`.

@@ -73,7 +73,7 @@ pub use devices::{DeviceEvent, DeviceMetrics, DeviceOptions};
 pub use emit::word::LimbForm;
 pub use error::GpuError;
 pub use faults::{FaultPlan, InjectedFault};
-pub use p256::{P256Request, P256Verifier, verify_p256_one};
+pub use p256::{P256Request, P256Verifier, random_p256_requests, verify_p256_one};
 pub use selftest::SelfTest;
 
 #[cfg(test)]

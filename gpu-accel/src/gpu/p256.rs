@@ -3,11 +3,15 @@
 use alloy_primitives::{B256, U256};
 use p256::{
     EncodedPoint, FieldBytes,
-    ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier},
+    ecdsa::{
+        Signature, SigningKey, VerifyingKey,
+        signature::hazmat::{PrehashSigner, PrehashVerifier},
+    },
 };
 
 use super::{
     Gpu, GpuError, WarmUp,
+    cases::Random,
     device::Program,
     kernel::{STATUS_OK, STATUS_RECOMPUTE, verify},
     packing::push_number,
@@ -90,15 +94,35 @@ fn request_words(request: &P256Request) -> Vec<u32> {
     words
 }
 
+/// Signatures by random keys; of every four, one with another message. The same seed gives the same
+/// requests.
+pub fn random_p256_requests(count: usize, seed: u64) -> Vec<P256Request> {
+    let mut random = Random(seed);
+    let mut number = || -> [u8; 32] { std::array::from_fn(|_| random.next() as u8) };
+    let signed = |index: usize| {
+        let (secret, hash) = (number(), number());
+        let key = SigningKey::from_slice(&secret).expect("nearly all numbers are a key");
+        let signature: Signature = key.sign_prehash(&hash).expect("a key signs 32 bytes");
+        let point = key.verifying_key().to_encoded_point(false);
+        let word = |bytes: Option<&FieldBytes>| {
+            U256::from_be_slice(bytes.expect("a key is no point at infinity"))
+        };
+        let message_hash = if index % 4 == 3 { number() } else { hash };
+        P256Request {
+            message_hash: message_hash.into(),
+            r: U256::from_be_slice(&signature.r().to_bytes()),
+            s: U256::from_be_slice(&signature.s().to_bytes()),
+            key_x: word(point.x()),
+            key_y: word(point.y()),
+        }
+    };
+    (0..count).map(signed).collect()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
-    use p256::ecdsa::{SigningKey, signature::hazmat::PrehashSigner};
-
     use super::*;
-    use crate::gpu::{
-        cases::Random,
-        host::{AffinePoint, P256, inverse},
-    };
+    use crate::gpu::host::{AffinePoint, P256, inverse};
 
     /// A signature with these scalars under this key, and the sum's x.
     fn with_scalars(u1: U256, u2: U256, key: AffinePoint, x: U256) -> P256Request {
@@ -167,28 +191,6 @@ pub(super) mod tests {
             ]);
         }
         cases
-    }
-
-    /// Signatures by random keys; of every four, one with another message.
-    pub(in crate::gpu) fn random(count: usize) -> Vec<P256Request> {
-        let mut random = Random(4);
-        let mut number = || -> [u8; 32] { std::array::from_fn(|_| random.next() as u8) };
-        let signed = |index: usize| {
-            let (secret, hash) = (number(), number());
-            let key = SigningKey::from_slice(&secret).unwrap();
-            let signature: Signature = key.sign_prehash(&hash).unwrap();
-            let point = key.verifying_key().to_encoded_point(false);
-            let word = |bytes: &[u8]| U256::from_be_slice(bytes);
-            let message_hash = if index % 4 == 3 { number() } else { hash };
-            P256Request {
-                message_hash: message_hash.into(),
-                r: word(&signature.r().to_bytes()),
-                s: word(&signature.s().to_bytes()),
-                key_x: word(point.x().unwrap()),
-                key_y: word(point.y().unwrap()),
-            }
-        };
-        (0..count).map(signed).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{io::Write as _, sync::LazyLock};
 
 use pleach_gpu_accel::{
     RecoveryRequest,
-    gpu::{AdapterChoice, Gpu, GpuOptions, first_adapter},
+    gpu::{AdapterChoice, Gpu, GpuOptions, P256Request, first_adapter},
     recover_one,
 };
 
@@ -28,4 +28,15 @@ pub(crate) fn check(what: &str, requests: &[RecoveryRequest]) {
     for (request, found) in requests.iter().zip(&found) {
         assert_eq!(recover_one(request), *found, "{what}: {request:?}");
     }
+}
+
+/// Compares what the device says of P-256 signatures.
+pub(crate) fn check_p256(requests: &[P256Request], expected: &[bool]) {
+    let Some(gpu) = DEVICE.as_ref() else {
+        let count = requests.len();
+        let _ = writeln!(std::io::stderr(), "skipped: {count} P-256 on a device (no adapter)");
+        return;
+    };
+    let verifier = gpu.p256(&mut |_| {}).expect("the kernels are built");
+    assert_eq!(verifier.verify(requests).expect("the device answers"), expected);
 }

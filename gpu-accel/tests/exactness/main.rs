@@ -3,5 +3,7 @@
 mod common;
 mod device;
 mod keccak;
+mod p256;
 mod recovery;
+mod reference;
 mod rng;

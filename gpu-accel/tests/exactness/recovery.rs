@@ -3,7 +3,7 @@
 
 use alloy_primitives::{Address, B256, Signature, U256, hex, keccak256};
 use k256::{
-    ecdsa::{RecoveryId, Signature as K256Signature, SigningKey, VerifyingKey},
+    ecdsa::{SigningKey, VerifyingKey},
     sha2::{Digest, Sha256},
 };
 use pleach_gpu_accel::{
@@ -14,14 +14,8 @@ use serde::Deserialize;
 use crate::{
     common::{Rng, vectors},
     device,
+    reference::{N, P, address_of, reference},
 };
-
-/// The group order n.
-const N: U256 =
-    U256::from_be_bytes(hex!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"));
-/// The field's prime p.
-const P: U256 =
-    U256::from_be_bytes(hex!("fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f"));
 
 /// Compiles only if alloy's recovery is that of libsecp256k1: with k256 the key has another type.
 const _: fn(secp256k1::PublicKey) -> Address =
@@ -30,32 +24,6 @@ const _: fn(secp256k1::PublicKey) -> Address =
 fn request(r: U256, s: U256, odd: bool, hash: B256) -> RecoveryRequest {
     let signature = Signature::new(r, s, odd);
     RecoveryRequest { signature, message_hash: hash, require_low_s: false }
-}
-
-fn address_of(key: &VerifyingKey) -> Address {
-    let point = key.to_encoded_point(false);
-    Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..])
-}
-
-/// What k256 says. It refuses a high s, so (r, s, odd) is asked as (r, n - s, !odd), which gives
-/// the same key.
-fn reference(request: &RecoveryRequest) -> Result<Address, RecoveryError> {
-    let (r, mut s) = (request.signature.r(), request.signature.s());
-    let mut odd = request.signature.v();
-    if s > N / U256::from(2) {
-        if request.require_low_s {
-            return Err(RecoveryError::HighS);
-        }
-        (s, odd) = (N.checked_sub(s).ok_or(RecoveryError::Invalid)?, !odd);
-    }
-    let recover = || {
-        let signature =
-            K256Signature::from_scalars(r.to_be_bytes::<32>(), s.to_be_bytes::<32>()).ok()?;
-        let id = RecoveryId::new(odd, false);
-        let hash = request.message_hash.as_slice();
-        VerifyingKey::recover_from_prehash(hash, &signature, id).ok()
-    };
-    recover().map(|key| address_of(&key)).ok_or(RecoveryError::Invalid)
 }
 
 /// What every CPU path says of all, which must be what one by one gives.

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
+use super::decode::HashedBranch;
 use super::node::{Branch, Class, Extension, Head, Kind, Leaf, NodeId, Reference};
 
 /// A table whose places are used again.
@@ -111,6 +112,7 @@ impl BranchMut<'_> {
         self.head.mask &= others;
         self.head.dirty &= others;
         self.head.inline &= others;
+        self.head.unsaved &= others;
     }
 }
 
@@ -145,6 +147,17 @@ impl<V> Arena<V> {
     pub(super) fn add_branch(&mut self, prefix: Nibbles, children: usize) -> NodeId {
         let prefix = self.add_prefix(prefix);
         self.place(Class::holding(children), Head { prefix, ..Head::default() })
+    }
+
+    /// A branch whose children are all hidden.
+    pub(super) fn add_hidden_children(&mut self, branch: &HashedBranch) -> NodeId {
+        let head = Head { mask: branch.mask, ..Head::default() };
+        let count = head.count();
+        let id = self.place(Class::holding(count), head);
+        let placed = self.branch_mut(id);
+        placed.children[..count].fill(NodeId::HIDDEN);
+        placed.references[..count].copy_from_slice(&branch.hashes[..count]);
+        id
     }
 
     fn place(&mut self, class: Class, head: Head) -> NodeId {
@@ -254,9 +267,21 @@ impl<V> Arena<V> {
             }
         }
         if dirty {
-            self.branch_mut(id).head.dirty |= 1 << nibble;
+            let head = self.branch_mut(id).head;
+            head.dirty |= 1 << nibble;
+            head.unsaved |= 1 << nibble;
         }
         id
+    }
+
+    /// The children that were not taken to be stored; from now on they are.
+    pub(super) fn take_unsaved(&mut self, branch: NodeId) -> u16 {
+        std::mem::take(&mut self.branch_mut(branch).head.unsaved)
+    }
+
+    /// Marks children of a branch as not taken to be stored.
+    pub(super) fn set_unsaved(&mut self, branch: NodeId, children: u16) {
+        self.branch_mut(branch).head.unsaved = children;
     }
 
     /// The branch itself if it has room for one more child, or a larger one in its stead.

@@ -7,6 +7,7 @@ use revm::{
 };
 
 use super::workers::TrieWorkers;
+use crate::FlatState;
 
 /// Everything that a block, or several, changed: one entry an account, sorted by hashed address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ impl StateChanges {
 
     /// The changes that execution collected. Addresses and slots are hashed by the workers.
     pub fn from_bundle(bundle: &BundleState, workers: &TrieWorkers) -> Self {
+        // An update follows.
+        workers.rouse();
         let changed: Vec<_> = bundle.state.iter().collect();
         let slots: Vec<Vec<_>> = changed.iter().map(|(_, account)| slots(account)).collect();
         let addresses = changed.iter().map(|(address, _)| address.as_slice());
@@ -69,6 +72,25 @@ impl StateChanges {
                 wiped: account.was_destroyed(),
                 slots: hashed_slots.by_ref().zip(slots).map(|(h, (_, v))| (h, *v)).collect(),
             }
+        });
+        Self::new(accounts.collect())
+    }
+
+    /// What makes a whole state out of an empty one. Addresses and slots are hashed by the workers.
+    pub fn of_flat(state: &FlatState, workers: &TrieWorkers) -> Self {
+        let accounts: Vec<_> = state.accounts().collect();
+        let slots = accounts.iter().flat_map(|(_, account)| account.storage.iter());
+        let slots: Vec<_> = slots.map(|(slot, value)| (B256::from(*slot), *value)).collect();
+        let addresses = accounts.iter().map(|(address, _)| address.as_slice());
+        let numbers = slots.iter().map(|(slot, _)| slot.as_slice());
+        let messages: Vec<_> = addresses.chain(numbers).collect();
+        let mut hashes = workers.hash_all(&messages);
+        let hashed_slots = hashes.split_off(accounts.len()).into_iter();
+        let mut slots = hashed_slots.zip(slots.iter().map(|(_, value)| *value));
+        let accounts = accounts.iter().zip(hashes).map(|((_, account), hashed_address)| {
+            let slots = slots.by_ref().take(account.storage.len()).collect();
+            let account = Some(AccountFields::from(&account.info));
+            AccountChange { hashed_address, account, wiped: false, slots }
         });
         Self::new(accounts.collect())
     }

@@ -78,6 +78,49 @@ impl<'a> RawNode<'a> {
     }
 }
 
+/// The children of a branch, if all have hashes, as nearly all branches' do.
+#[derive(Debug)]
+pub(super) struct HashedBranch {
+    /// A bit for each child that there is.
+    pub(super) mask: u16,
+    /// Their hashes, in the order of their nibbles.
+    pub(super) hashes: [B256; 16],
+}
+
+impl HashedBranch {
+    /// Reads a branch of at least two children, all of them hashes. None if the bytes are anything
+    /// else, right or wrong, which is for [`RawNode::decode`] to tell.
+    pub(super) fn decode(rlp: &[u8]) -> Option<Self> {
+        let mut rest = match rlp {
+            [0xf8, length, items @ ..] if *length > 55 && usize::from(*length) == items.len() => {
+                items
+            }
+            [0xf9, high, low, items @ ..]
+                if *high > 0 && usize::from(u16::from_be_bytes([*high, *low])) == items.len() =>
+            {
+                items
+            }
+            _ => return None,
+        };
+        let mut branch = Self { mask: 0, hashes: [B256::ZERO; 16] };
+        let mut count = 0;
+        for nibble in 0..16 {
+            match rest {
+                [0x80, others @ ..] => rest = others,
+                [0xa0, others @ ..] => {
+                    let (hash, others) = others.split_first_chunk::<32>()?;
+                    branch.hashes[count] = B256::new(*hash);
+                    branch.mask |= 1 << nibble;
+                    count += 1;
+                    rest = others;
+                }
+                _ => return None,
+            }
+        }
+        (count >= 2 && rest == [0x80]).then_some(branch)
+    }
+}
+
 /// One item of a node: a string's payload, or a list with its header.
 #[derive(Debug, Clone, Copy)]
 enum Item<'a> {

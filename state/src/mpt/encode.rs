@@ -111,7 +111,7 @@ fn string_length(bytes: &[u8]) -> usize {
     }
 }
 
-fn string(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     match bytes {
         [byte] if *byte < 0x80 => {}
         _ if bytes.len() <= 55 => out.push(0x80 + bytes.len() as u8),
@@ -121,7 +121,7 @@ fn string(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The header of a list; no node is longer than 64 KiB.
-fn list_header(payload: usize, out: &mut Vec<u8>) {
+pub(super) fn list_header(payload: usize, out: &mut Vec<u8>) {
     match payload {
         0..=55 => out.push(0xc0 + payload as u8),
         56..=255 => out.extend_from_slice(&[0xf8, payload as u8]),

@@ -51,14 +51,22 @@ pub struct NamedNode {
     pub path: String,
     /// Keccak-256 of its RLP.
     pub hash: B256,
+    /// The hashed address or slot whose way leads through it, where it was needed for one.
+    pub towards: Option<B256>,
 }
 
 impl fmt::Display for NamedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node {} at path \"{}\" of ", self.hash, self.path)?;
-        match self.owner {
-            None => f.write_str("the account trie"),
-            Some(owner) => write!(f, "the storage trie of the account with hashed key {owner}"),
+        let (trie, key) = match self.owner {
+            None => ("the account trie", "account"),
+            Some(_) => ("the storage trie of the account with hashed key ", "slot"),
+        };
+        f.write_str(trie)?;
+        self.owner.map_or(Ok(()), |owner| write!(f, "{owner}"))?;
+        match self.towards {
+            None => Ok(()),
+            Some(towards) => write!(f, ", on the way to the {key} with hashed key {towards}"),
         }
     }
 }

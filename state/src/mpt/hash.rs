@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How many bytes a node's RLP has at least to be referred to by its hash.
-const HASHED_FROM: usize = 32;
+pub(super) const HASHED_FROM: usize = 32;
 
 /// A node whose reference is out of date.
 #[derive(Debug, Clone, Copy)]

@@ -121,6 +121,8 @@ pub(super) struct Head {
     pub(super) dirty: u16,
     /// Children whose reference is their RLP, which is shorter than a hash.
     pub(super) inline: u16,
+    /// Children that differ from what was last taken to be stored.
+    pub(super) unsaved: u16,
     /// One more than the place of the path that leads to this branch; 0 if it is empty.
     pub(super) prefix: u32,
 }

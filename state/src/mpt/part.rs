@@ -1,6 +1,7 @@
 //! A trie, or all of a trie below one nibble, in an arena of its own.
 
 use alloy_primitives::B256;
+use alloy_trie::Nibbles;
 
 use super::{
     arena::Arena,
@@ -20,6 +21,10 @@ pub(super) struct Part<V> {
     pub(super) reference: Reference,
     pub(super) dirty: bool,
     pub(super) offset: usize,
+    /// Whether the root differs from what was last taken to be stored.
+    pub(super) unsaved: bool,
+    /// Where nodes were and may be no more; none if nobody stores nodes.
+    pub(super) vacated: Option<Vec<Nibbles>>,
 }
 
 impl<V: Value> Part<V> {
@@ -30,6 +35,8 @@ impl<V: Value> Part<V> {
             reference: Reference::hash(B256::ZERO),
             dirty: false,
             offset,
+            unsaved: false,
+            vacated: None,
         }
     }
 

@@ -4,7 +4,7 @@ use alloy_primitives::{B256, Bytes};
 use alloy_trie::Nibbles;
 
 use super::{
-    decode::{RawChild, RawNode},
+    decode::{HashedBranch, RawChild, RawNode},
     error::{NamedNode, TrieError},
     key::{KEY_NIBBLES, joined, path_between},
     node::{Kind, NodeId, Reference},
@@ -42,7 +42,9 @@ impl Reading<'_> {
     }
 
     pub(super) fn missing(&self, place: Place<'_>) -> TrieError {
-        TrieError::MissingNode(self.name(place))
+        let mut node = self.name(place);
+        node.towards = Some(*place.key);
+        TrieError::MissingNode(node)
     }
 
     pub(super) fn missing_sibling(&self, place: Place<'_>) -> TrieError {
@@ -56,7 +58,12 @@ impl Reading<'_> {
 
     fn name(&self, place: Place<'_>) -> Box<NamedNode> {
         let digits = place.path().iter().filter_map(|n| char::from_digit(n.into(), 16)).collect();
-        Box::new(NamedNode { owner: self.owner.copied(), path: digits, hash: *place.hash })
+        Box::new(NamedNode {
+            owner: self.owner.copied(),
+            path: digits,
+            hash: *place.hash,
+            towards: None,
+        })
     }
 }
 
@@ -119,6 +126,9 @@ impl<V: Value> Part<V> {
         place: Place<'_>,
         cx: Reading<'_>,
     ) -> Result<NodeId, TrieError> {
+        if let (true, Some(branch)) = (place.depth < KEY_NIBBLES, HashedBranch::decode(rlp)) {
+            return Ok(self.arena.add_hidden_children(&branch));
+        }
         let corrupt = |reason: &str| cx.corrupt(place, reason, rlp);
         match RawNode::decode(rlp).map_err(|error| cx.corrupt(place, error, rlp))? {
             RawNode::Leaf(path, value) => {

@@ -1,29 +1,26 @@
-//! Tries revealed beside execution, on a thread of their own.
+//! Tries revealed beside execution.
 //!
 //! A block's changes are final only when its last transaction has committed, but which keys it
-//! touches shows while it runs. A [`RootTask`] is told of them, from any thread and in any order,
-//! hashes them and reveals the ways to them. So when the block is done, its update finds in memory
-//! what it needs. What the task is told is a hint: it changes when nodes are revealed, never a
-//! root, and a node that is missing is reported by the update alone.
+//! writes shows while it runs. A [`RootTask`] is told of them, from any thread and in any order,
+//! and is worked on by whoever has time: it hashes the keys and reveals the ways to them. So when the
+//! block is done, its update finds in memory what it needs. What the task is told is a hint: it
+//! changes when nodes are revealed, never a root, and a node that is missing is reported by the
+//! update alone.
 
-use std::{
-    collections::HashSet,
-    io, mem,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
 use foldhash::fast::RandomState;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::{source::NodeSource, state_trie::StateTrie};
 
-/// So many keys are worth waking the task for. Fewer wait until there are more.
-const WAKE_AT: usize = 32;
+/// Keys that are hashed and revealed in one go: as many as a vector hashes at a time. It takes
+/// about as long as a plain transfer.
+const PORTION: usize = 8;
 
 /// A key that a block reads or writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TouchedKey {
     /// An account.
     Account(Address),
@@ -31,25 +28,41 @@ pub enum TouchedKey {
     Slot(Address, U256),
 }
 
-/// What the task has been told and has not looked at yet.
-#[derive(Debug, Default)]
-struct Inbox {
-    keys: Vec<TouchedKey>,
-    is_closed: bool,
-}
+/// A state's tries while a block runs. Clones are of the same task.
+#[derive(Clone)]
+pub struct RootTask(Arc<Shared>);
 
-#[derive(Debug, Default)]
 struct Shared {
-    inbox: Mutex<Inbox>,
-    /// Signals that the inbox holds enough, or is closed.
-    filled: Condvar,
+    /// What the task has been told and has not looked at yet.
+    inbox: Mutex<Vec<TouchedKey>>,
+    /// Held by who works on the task.
+    desk: Mutex<Desk>,
+    source: Arc<dyn NodeSource + Send + Sync>,
 }
 
-/// Tells a [`RootTask`] what is touched. Clones tell the same task.
-#[derive(Debug, Clone)]
-pub struct RootHints(Arc<Shared>);
+struct Desk {
+    state: StateTrie,
+    /// Every key that was told.
+    seen: HashSet<TouchedKey, RandomState>,
+    /// Keys to reveal, the next one last.
+    open: Vec<TouchedKey>,
+}
 
-impl RootHints {
+impl fmt::Debug for RootTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootTask")
+    }
+}
+
+impl RootTask {
+    /// A task that reveals nodes of `state` from `source`.
+    pub fn new(mut state: StateTrie, source: Arc<dyn NodeSource + Send + Sync>) -> Self {
+        // If the root is missing the update says so.
+        let _ = state.prepare(&*source);
+        let desk = Mutex::new(Desk { state, seen: HashSet::default(), open: Vec::new() });
+        Self(Arc::new(Shared { inbox: Mutex::default(), desk, source }))
+    }
+
     /// Says that a key is touched, or will be.
     pub fn touch(&self, key: TouchedKey) {
         self.touch_all([key]);
@@ -57,78 +70,34 @@ impl RootHints {
 
     /// Says that keys are touched, such as those of one transaction that has committed.
     pub fn touch_all(&self, keys: impl IntoIterator<Item = TouchedKey>) {
-        let mut inbox = self.0.inbox.lock();
-        let before = inbox.keys.len();
-        inbox.keys.extend(keys);
-        if before < WAKE_AT && inbox.keys.len() >= WAKE_AT {
-            self.0.filled.notify_one();
+        self.0.inbox.lock().extend(keys);
+    }
+
+    /// Reveals the ways to a few keys. False if there was nothing to do, or another thread is at
+    /// it already.
+    pub fn work(&self) -> bool {
+        let Some(mut desk) = self.0.desk.try_lock() else { return false };
+        let Desk { state, seen, open } = &mut *desk;
+        if open.is_empty() {
+            let told = std::mem::take(&mut *self.0.inbox.lock());
+            open.extend(told.into_iter().rev().filter(|key| seen.insert(*key)));
         }
-    }
-}
-
-/// A thread that holds a state's tries while a block runs.
-#[derive(Debug)]
-pub struct RootTask {
-    shared: Arc<Shared>,
-    thread: JoinHandle<StateTrie>,
-}
-
-impl RootTask {
-    /// Starts a thread that reveals nodes of `state` from `source`.
-    ///
-    /// # Errors
-    /// If the operating system refuses to start it.
-    pub fn start(state: StateTrie, source: Arc<dyn NodeSource + Send + Sync>) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
-        let inbox = Arc::clone(&shared);
-        let builder = thread::Builder::new().name("pleach-root".to_owned());
-        let thread = builder.spawn(move || reveal_until_closed(state, &inbox, &*source))?;
-        Ok(Self { shared, thread })
-    }
-
-    /// Where to say what is touched.
-    pub fn hints(&self) -> RootHints {
-        RootHints(Arc::clone(&self.shared))
-    }
-
-    /// Ends the thread and hands the state back, for the block's update. Keys that the thread has
-    /// not looked at yet are left to that.
-    ///
-    /// # Panics
-    /// If the thread panicked, which would be our bug.
-    pub fn finish(self) -> StateTrie {
-        let mut inbox = self.shared.inbox.lock();
-        inbox.is_closed = true;
-        inbox.keys.clear();
-        drop(inbox);
-        self.shared.filled.notify_one();
-        self.thread.join().expect("the thread that reveals does not panic")
-    }
-}
-
-fn reveal_until_closed(
-    mut state: StateTrie,
-    shared: &Shared,
-    source: &dyn NodeSource,
-) -> StateTrie {
-    let mut seen = HashSet::<TouchedKey, RandomState>::default();
-    loop {
-        let mut inbox = shared.inbox.lock();
-        while inbox.keys.len() < WAKE_AT && !inbox.is_closed {
-            shared.filled.wait(&mut inbox);
-        }
-        let mut keys = mem::take(&mut inbox.keys);
-        let is_closed = inbox.is_closed;
-        drop(inbox);
-        if is_closed {
-            return state;
-        }
-        keys.retain(|key| seen.insert(*key));
-        let hashed = hash(&state, &keys);
-        for (account, slot) in hashed {
+        let rest = open.len().saturating_sub(PORTION);
+        let portion = open.split_off(rest);
+        for (account, slot) in hash(state, &portion) {
             // A hint that leads nowhere is none; if the node is needed the update says so.
-            let _ = state.reveal(&account, slot.as_ref(), source);
+            let _ = state.reveal(&account, slot.as_ref(), &*self.0.source);
         }
+        !portion.is_empty()
+    }
+
+    /// Hands the state back, for the block's update. Keys that nobody has looked at yet are left
+    /// to that. Afterwards nobody finds anything to do for this task.
+    pub fn finish(self) -> StateTrie {
+        self.0.inbox.lock().clear();
+        let mut desk = self.0.desk.lock();
+        desk.open.clear();
+        std::mem::replace(&mut desk.state, StateTrie::empty())
     }
 }
 

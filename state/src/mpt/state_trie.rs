@@ -9,13 +9,15 @@ use foldhash::fast::RandomState;
 use super::{
     changes::{AccountChange, StateChanges},
     error::TrieError,
+    persist::{Journal, NodeChanges},
     reveal::{Reading, Siblings},
-    source::NodeSource,
-    trie::{FORK_FROM, PartChanges, Trie},
+    source::{NoNodes, NodeSource},
+    trie::{PartChanges, Trie},
     update::Change,
     value::AccountEdit,
     workers::TrieWorkers,
 };
+use crate::FlatState;
 
 /// The state under a root, known as far as it was needed, from block to block.
 ///
@@ -43,6 +45,8 @@ pub struct StateTrie {
     storages: HashMap<B256, Trie<U256>, RandomState>,
     workers: TrieWorkers,
     siblings: Siblings,
+    /// Which tries have nodes to store; none if nobody stores nodes.
+    journal: Option<Journal>,
     /// Whether an update failed, which leaves the tries between two states.
     unusable: bool,
 }
@@ -56,7 +60,10 @@ struct StorageUpdate<'a> {
 }
 
 /// Storage tries whose changes a thread lists at a time.
-const LISTED_TOGETHER: usize = 64;
+const LISTED_TOGETHER: usize = 256;
+/// A storage trie that is revealed ahead of an update is forked when so many nodes are known: more
+/// than a few slots are written.
+const FORKED_EARLY: usize = 32;
 
 impl StateTrie {
     /// The state under a root, of which nothing is known yet.
@@ -66,6 +73,7 @@ impl StateTrie {
             storages: HashMap::default(),
             workers: TrieWorkers::default(),
             siblings: Siblings::default(),
+            journal: None,
             unusable: false,
         }
     }
@@ -73,6 +81,14 @@ impl StateTrie {
     /// A state without accounts.
     pub fn empty() -> Self {
         Self::new(EMPTY_ROOT_HASH)
+    }
+
+    /// A whole state in memory.
+    pub fn of_flat(state: &FlatState, workers: &TrieWorkers) -> Self {
+        let mut tries = Self::empty().with_workers(workers.clone());
+        let changes = StateChanges::of_flat(state, workers);
+        tries.update(&changes, &NoNodes).expect("tries that began empty hide nothing");
+        tries
     }
 
     /// Updates with these threads and this Keccak.
@@ -89,6 +105,31 @@ impl StateTrie {
         self
     }
 
+    /// Remembers which nodes updates change, for [`StateTrie::take_node_changes`].
+    #[must_use]
+    pub fn recording_nodes(mut self) -> Self {
+        self.journal = Some(Journal::default());
+        self.accounts.record();
+        self
+    }
+
+    /// What has to be done to stored nodes so that they are those of the present state, given that
+    /// they are those of the state at the last call, or of the one that this trie began with.
+    /// Nothing if nodes are not [recorded](Self::recording_nodes).
+    pub fn take_node_changes(&mut self) -> NodeChanges {
+        let Some(journal) = self.journal.as_mut().map(std::mem::take) else {
+            return NodeChanges::default();
+        };
+        let mut nodes = Vec::new();
+        self.accounts.take_changes(None, &mut nodes);
+        for owner in &journal.owners {
+            if let Some(storage) = self.storages.get_mut(owner) {
+                storage.take_changes(Some(owner), &mut nodes);
+            }
+        }
+        NodeChanges { wiped: journal.wiped.into_iter().collect(), nodes }
+    }
+
     /// The threads and the Keccak that updates use.
     pub const fn workers(&self) -> &TrieWorkers {
         &self.workers
@@ -102,6 +143,14 @@ impl StateTrie {
     /// Nodes of all tries that are known and held in memory.
     pub fn node_count(&self) -> usize {
         self.accounts.len() + self.storages.values().map(Trie::len).sum::<usize>()
+    }
+
+    pub(super) const fn accounts(&self) -> &Trie<TrieAccount> {
+        &self.accounts
+    }
+
+    pub(super) fn storage(&self, owner: &B256) -> Option<&Trie<U256>> {
+        self.storages.get(owner)
     }
 
     /// The account under a hashed address; none if the trie proves that there is none.
@@ -136,7 +185,22 @@ impl StateTrie {
         let cx = Reading { source, owner: Some(hashed_address), siblings: self.siblings };
         let storage = self.storages.entry(*hashed_address);
         let storage = storage.or_insert_with(|| Trie::hidden(account.storage_root));
-        storage.get(slot, cx).map(drop)
+        storage.get(slot, cx).map(drop)?;
+        // It is cheapest while little has to move.
+        if self.workers.threads() > 1 && storage.len() >= FORKED_EARLY {
+            storage.fork(cx)?;
+        }
+        Ok(())
+    }
+
+    /// Makes ready for changes on several threads, if there are several: nodes that are known by
+    /// then do not have to move.
+    ///
+    /// # Errors
+    /// If the root of the account trie is missing or corrupt.
+    pub fn prepare(&mut self, source: &dyn NodeSource) -> Result<(), TrieError> {
+        let cx = Reading { source, owner: None, siblings: self.siblings };
+        if self.workers.threads() > 1 { self.accounts.fork(cx) } else { Ok(()) }
     }
 
     /// Applies changes and returns the root of the state after them.
@@ -155,7 +219,7 @@ impl StateTrie {
         self.unusable = true;
         let cx = Reading { source, owner: None, siblings: self.siblings };
         let changes = changes.accounts();
-        if changes.len() >= FORK_FROM {
+        if self.accounts.is_worth_forking(changes.len(), self.workers.threads()) {
             self.accounts.fork(cx)?;
         }
         let storage_roots = self.update_storages(changes, cx)?;
@@ -175,6 +239,9 @@ impl StateTrie {
         for (change, root) in changes.iter().zip(&mut roots) {
             if change.wiped || change.account.is_none() {
                 self.storages.remove(&change.hashed_address);
+                if let Some(journal) = &mut self.journal {
+                    journal.wiped.insert(change.hashed_address);
+                }
                 *root = Some(EMPTY_ROOT_HASH);
             }
         }
@@ -236,8 +303,12 @@ impl StateTrie {
         let owner = &change.hashed_address;
         let known = self.storages.remove(owner);
         let mut trie = known.unwrap_or_else(|| Trie::hidden(root));
-        if change.slots.len() >= FORK_FROM {
+        if trie.is_worth_forking(change.slots.len(), self.workers.threads()) {
             trie.fork(Reading { owner: Some(owner), ..cx })?;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.owners.insert(*owner);
+            trie.record();
         }
         Ok(StorageUpdate { owner, slots: &change.slots, trie, changes: Vec::new() })
     }

@@ -22,13 +22,17 @@ use super::{
 };
 
 /// From this many changes at a time on, a trie is forked.
-pub(super) const FORK_FROM: usize = 256;
+const FORK_FROM: usize = 256;
+/// The same where threads share the changes and not much is known that would be copied.
+const FORK_HIDDEN_FROM: usize = 32;
+/// As long as there are no more known nodes for each change, copying them is worth while.
+const NODES_PER_CHANGE: usize = 8;
 
 /// A Merkle Patricia trie over keys of 32 bytes, known in part.
 #[derive(Debug, Clone)]
 pub(super) struct Trie<V> {
     /// One, or sixteen.
-    parts: Vec<Part<V>>,
+    pub(super) parts: Vec<Part<V>>,
     /// The root hash; out of date while a part has changed.
     root: B256,
 }
@@ -54,6 +58,17 @@ impl<V: Value> Trie<V> {
     /// The root hash, as it was when it was last computed.
     pub(super) const fn root(&self) -> B256 {
         self.root
+    }
+
+    /// One part, or sixteen.
+    pub(super) fn parts(&self) -> &[Part<V>] {
+        &self.parts
+    }
+
+    /// Appends the root of a trie in parts, two of which at least hold keys.
+    pub(super) fn encode_top(&self, out: &mut Vec<u8>) {
+        let (head, references) = top_branch(&self.parts);
+        encode_branch(BranchRef { head: &head, children: &[], references: &references }, out);
     }
 
     /// Nodes that are known.
@@ -86,13 +101,25 @@ impl<V: Value> Trie<V> {
         self.parts.len() > 1
     }
 
+    /// Whether so many changes are enough to fork the trie before them.
+    pub(super) fn is_worth_forking(&self, changes: usize, threads: usize) -> bool {
+        let hidden = threads > 1 && self.len() <= NODES_PER_CHANGE * changes;
+        !self.is_forked() && changes >= if hidden { FORK_HIDDEN_FROM } else { FORK_FROM }
+    }
+
     /// Gives each child of the root an arena of its own. Reveals the root.
     ///
     /// Costs as much as copying all nodes that are known, once in the trie's life.
     pub(super) fn fork(&mut self, cx: Reading<'_>) -> Result<(), TrieError> {
         if !self.is_forked() {
             self.parts[0].reveal_root(&B256::ZERO, cx)?;
+            let (unsaved, vacated) = (self.parts[0].unsaved, self.parts[0].vacated.take());
             self.parts = fork(&self.parts[0]);
+            self.parts[0].unsaved = unsaved;
+            if let Some(vacated) = vacated {
+                self.record();
+                self.parts[0].vacated = Some(vacated);
+            }
         }
         Ok(())
     }
@@ -133,12 +160,7 @@ impl<V: Value> Trie<V> {
             }
             (Some(_), None) if !self.is_forked() => self.parts[0].reference,
             (Some(index), None) => self.lone_reference(index, hashing, cx)?,
-            (Some(_), Some(_)) => {
-                let (head, references) = top_branch(&self.parts);
-                let branch =
-                    BranchRef { head: &head, children: &[], references: references.as_slice() };
-                reference_of(hashing, |out| encode_branch(branch, out))
-            }
+            (Some(_), Some(_)) => reference_of(hashing, |out| self.encode_top(out)),
         };
         self.root = match reference.is_inline() {
             true => hashing.hash_one(Reference::inline_rlp(reference.bytes())),
@@ -195,7 +217,7 @@ impl<V: Value> Part<V> {
 }
 
 /// The root of a forked trie as a branch.
-fn top_branch<V>(parts: &[Part<V>]) -> (Head, Vec<B256>) {
+pub(super) fn top_branch<V>(parts: &[Part<V>]) -> (Head, Vec<B256>) {
     let mut head = Head::default();
     let mut references = Vec::with_capacity(parts.len());
     for (part, nibble) in parts.iter().zip(0_u8..) {
@@ -268,6 +290,7 @@ fn copy<V: Value>(from: &Arena<V>, node: NodeId, to: &mut Arena<V>) -> NodeId {
                 to.set_reference(copied, nibble, from.reference(node, nibble));
                 to.put(copied, nibble, child, branch.head.dirty & (1 << nibble) != 0);
             }
+            to.set_unsaved(copied, branch.head.unsaved);
             copied
         }
     }

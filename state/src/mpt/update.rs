@@ -57,6 +57,7 @@ impl<V: Value> Part<V> {
         let changed = self.apply_at(self.root, self.offset, changes, cx)?;
         self.root = changed.node;
         self.dirty |= changed.dirty;
+        self.unsaved |= changed.dirty;
         Ok(())
     }
 
@@ -113,7 +114,7 @@ impl<V: Value> Part<V> {
         let Some(fork) = others.map(|(other, _)| shared(other, &key)).min() else {
             let own = changes.binary_search_by(|change| change.key.cmp(&key));
             return Ok(match own {
-                Ok(own) => self.change_leaf(leaf, changes[own].edit.as_ref()),
+                Ok(own) => self.change_leaf(leaf, depth, changes[own].edit.as_ref()),
                 Err(_) => Changed::not(leaf),
             });
         };
@@ -124,8 +125,10 @@ impl<V: Value> Part<V> {
         Ok(Changed::to(changed.node))
     }
 
-    fn change_leaf(&mut self, leaf: NodeId, edit: Option<&V::Edit>) -> Changed {
+    fn change_leaf(&mut self, leaf: NodeId, depth: usize, edit: Option<&V::Edit>) -> Changed {
         let Some(edit) = edit else {
+            let key = self.arena.leaf(leaf).key;
+            self.vacate(&key, depth);
             self.arena.remove(leaf);
             return Changed::to(NodeId::EMPTY);
         };
@@ -198,7 +201,11 @@ impl<V: Value> Part<V> {
             }
         }
         match (self.arena.branch(after.node).head.count(), changes.first()) {
-            (0, _) => {
+            (0, change) => {
+                if let Some(change) = change {
+                    self.vacate(&change.key, depth);
+                    self.vacate(&change.key, depth - self.arena.path(after.node).len());
+                }
                 self.arena.remove(after.node);
                 Ok(Changed::to(NodeId::EMPTY))
             }
@@ -217,6 +224,7 @@ impl<V: Value> Part<V> {
     ) -> Result<Changed, TrieError> {
         let nibble = self.arena.branch(branch).head.mask.trailing_zeros() as u8;
         let child = self.merged_child(branch, nibble, key, depth, cx)?;
+        self.vacate_merged(child, nibble, key, depth);
         let mut path = self.arena.path(branch);
         path.push(nibble);
         path.extend(&self.arena.path(child));

@@ -1,9 +1,12 @@
 //! Threads and Keccak for tries.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 
 use alloy_primitives::B256;
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, prelude::*};
+use pleach_crew::Crew;
 
 use super::{
     error::TrieError,
@@ -15,15 +18,17 @@ use super::{
 };
 
 /// Pieces of work for each thread, so that a thread that is done early finds more.
-const PIECES_PER_THREAD: usize = 4;
+const PIECES_PER_THREAD: usize = 8;
 /// Changes below which another thread is not worth waking.
-const MIN_PIECE: usize = 32;
+const MIN_PIECE: usize = 16;
+/// Keys that are hashed in less time than it takes to call a thread that is awake.
+const MIN_HASHED: usize = 128;
 
 /// The threads that update a trie, and how they hash.
 #[derive(Debug, Clone)]
 pub struct TrieWorkers {
-    /// None where the calling thread does the work.
-    pool: Option<Arc<ThreadPool>>,
+    /// None where the calling thread does the work alone.
+    crew: Option<Arc<Crew>>,
     keccak: KeccakBatch,
     count: Arc<KeccakCount>,
 }
@@ -46,27 +51,25 @@ impl Hashing<'_> {
 impl Default for TrieWorkers {
     /// The calling thread alone.
     fn default() -> Self {
-        Self { pool: None, keccak: keccak_one_by_one, count: Arc::default() }
+        Self { crew: None, keccak: keccak_one_by_one, count: Arc::default() }
     }
 }
 
 impl TrieWorkers {
-    /// So many threads of their own; with 0 or 1 the calling thread does the work.
+    /// So many threads, the calling one included; the others are started for this.
     ///
     /// # Errors
     /// If the operating system refuses to start the threads.
-    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
-        if threads <= 1 {
-            return Ok(Self::default());
+    pub fn new(threads: usize) -> io::Result<Self> {
+        match threads.saturating_sub(1) {
+            0 => Ok(Self::default()),
+            helpers => Ok(Self::sharing(Arc::new(Crew::new(helpers)?))),
         }
-        let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let pool = builder.thread_name(|index| format!("pleach-trie-{index}")).build()?;
-        Ok(Self { pool: Some(Arc::new(pool)), ..Self::default() })
     }
 
     /// Threads that others use as well.
-    pub fn sharing(pool: Arc<ThreadPool>) -> Self {
-        Self { pool: Some(pool), ..Self::default() }
+    pub fn sharing(crew: Arc<Crew>) -> Self {
+        Self { crew: Some(crew), ..Self::default() }
     }
 
     /// Hashes with another implementation of Keccak-256.
@@ -78,12 +81,19 @@ impl TrieWorkers {
 
     /// The threads that share an update.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.crew.as_ref().map_or(1, |crew| crew.threads())
     }
 
     /// Hashes computed so far, by these workers and their clones.
     pub fn keccak_stats(&self) -> KeccakStats {
         self.count.read()
+    }
+
+    /// Wakes the threads, for there will soon be work.
+    pub(super) fn rouse(&self) {
+        if let Some(crew) = &self.crew {
+            crew.rouse();
+        }
     }
 
     pub(super) fn hashing(&self) -> Hashing<'_> {
@@ -100,16 +110,15 @@ impl TrieWorkers {
 
     /// Keccak-256 of each message, in order, on all threads.
     pub(super) fn hash_all(&self, messages: &[&[u8]]) -> Vec<B256> {
-        let Some(pool) = self.pool.as_ref().filter(|_| messages.len() > 2 * MIN_PIECE) else {
+        let Some(crew) = self.crew.as_ref().filter(|_| messages.len() > 2 * MIN_HASHED) else {
             return self.hash_here(messages);
         };
         let mut hashes = vec![B256::ZERO; messages.len()];
         self.count.add(messages);
-        pool.install(|| {
-            let size = messages.len().div_ceil(pool.current_num_threads()).max(MIN_PIECE);
-            let pieces = messages.par_chunks(size).zip(hashes.par_chunks_mut(size));
-            pieces.for_each(|(messages, hashes)| (self.keccak)(messages, hashes));
-        });
+        let size = messages.len().div_ceil(crew.threads()).max(MIN_HASHED);
+        let pieces = messages.chunks(size).zip(hashes.chunks_mut(size));
+        let mut pieces: Vec<_> = pieces.collect();
+        crew.each(&mut pieces, |(messages, hashes)| (self.keccak)(messages, hashes));
         hashes
     }
 
@@ -119,12 +128,17 @@ impl TrieWorkers {
         mut pieces: Vec<T>,
         work: impl Fn(&mut T) -> Result<(), TrieError> + Sync,
     ) -> Result<(), TrieError> {
-        match &self.pool {
-            Some(pool) if pieces.len() > 1 => {
-                pool.install(|| pieces.par_iter_mut().with_max_len(1).try_for_each(&work))
+        let Some(crew) = &self.crew else { return pieces.iter_mut().try_for_each(work) };
+        let failed = OnceLock::new();
+        crew.each(&mut pieces, |piece| {
+            if failed.get().is_none()
+                && let Err(error) = work(piece)
+            {
+                // Who fails second has nothing to add.
+                let _ = failed.set(error);
             }
-            _ => pieces.iter_mut().try_for_each(work),
-        }
+        });
+        failed.into_inner().map_or(Ok(()), Err)
     }
 
     /// The values under sorted keys of one trie, in their order.

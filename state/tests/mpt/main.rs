@@ -1,5 +1,11 @@
 //! The tries of `pleach_state::mpt` against `alloy-trie`'s `HashBuilder`.
 
+mod handed_out;
+mod independent;
+mod known;
 mod model;
+mod persist;
 mod properties;
+mod root_task;
+mod stateless;
 mod witnesses;

@@ -81,8 +81,16 @@ impl NodeSource for Filed {
     }
 }
 
+/// Trie nodes by the hashed address that their trie belongs to, and their path.
+pub(crate) type PlacedNodes = BTreeMap<(Option<B256>, Nibbles), Bytes>;
+
 /// The root over leaves, and all nodes that have a hash.
 pub(crate) fn trie(leaves: impl Iterator<Item = (B256, Vec<u8>)>) -> (B256, Nodes) {
+    let (root, nodes) = trie_by_path(leaves);
+    (root, nodes.into_iter().map(|(_, rlp)| (keccak256(&rlp), rlp)).collect())
+}
+
+fn trie_by_path(leaves: impl Iterator<Item = (B256, Vec<u8>)>) -> (B256, Vec<(Nibbles, Bytes)>) {
     let leaves: BTreeMap<B256, Vec<u8>> = leaves.collect();
     let keys: Vec<_> = leaves.keys().map(Nibbles::unpack).collect();
     let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(keys));
@@ -91,10 +99,31 @@ pub(crate) fn trie(leaves: impl Iterator<Item = (B256, Vec<u8>)>) -> (B256, Node
     }
     let root = builder.root();
     let nodes = builder.take_proof_nodes().into_nodes_sorted();
-    (root, nodes.into_iter().map(|(_, rlp)| (keccak256(&rlp), rlp)).collect())
+    (root, nodes)
 }
 
 impl Model {
+    /// The state root, and all nodes that are not in their parent, by their places.
+    pub(crate) fn tries_by_place(&self) -> (B256, PlacedNodes) {
+        let mut placed = PlacedNodes::new();
+        let mut leaves = Vec::new();
+        let mut place = |owner, nodes: Vec<(Nibbles, Bytes)>| {
+            let stored = nodes.into_iter().filter(|(_, rlp)| rlp.len() >= 32);
+            placed.extend(stored.map(|(path, rlp)| ((owner, path), rlp)));
+        };
+        for (key, account) in &self.accounts {
+            let slots = account.slots.iter().map(|(slot, v)| (*slot, alloy_rlp::encode(v)));
+            let (storage_root, nodes) = trie_by_path(slots);
+            place(Some(*key), nodes);
+            let AccountFields { nonce, balance, code_hash } = account.fields;
+            let leaf = TrieAccount::new(nonce, balance, storage_root, code_hash);
+            leaves.push((*key, alloy_rlp::encode(leaf)));
+        }
+        let (root, nodes) = trie_by_path(leaves.into_iter());
+        place(None, nodes);
+        (root, placed)
+    }
+
     /// The state root, and the nodes of all tries.
     pub(crate) fn tries(&self) -> (B256, Nodes) {
         let mut nodes = Nodes::new();

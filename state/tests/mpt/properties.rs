@@ -2,12 +2,10 @@
 //!
 //! `PLEACH_CASES=N` sets how many states are tried; `PLEACH_SEED=S` replays one.
 
-use std::{env, sync::Arc};
+use std::env;
 
-use alloy_primitives::{Address, B256, U256};
-use pleach_state::mpt::{
-    NoNodes, NodeSource, RootTask, Siblings, StateTrie, TouchedKey, TrieError, TrieWorkers,
-};
+use alloy_primitives::B256;
+use pleach_state::mpt::{NoNodes, NodeSource, Siblings, StateTrie, TrieError, TrieWorkers};
 
 use crate::model::{Filed, Model, Nodes, Rng};
 
@@ -15,12 +13,12 @@ use crate::model::{Filed, Model, Nodes, Rng};
 const DEFAULT_CASES: u64 = 400;
 const BLOCKS: usize = 6;
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {value:?}")))
 }
 
-fn seeds() -> impl Iterator<Item = u64> {
+pub(crate) fn seeds() -> impl Iterator<Item = u64> {
     match number("PLEACH_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("PLEACH_CASES").unwrap_or(DEFAULT_CASES),
@@ -33,7 +31,12 @@ fn size(rng: &mut Rng) -> usize {
     [0, 1, 2, 5, 20, 60, 600][rng.below(choices) as usize]
 }
 
-fn block(state: &mut StateTrie, model: &mut Model, rng: &mut Rng, source: &dyn NodeSource) -> B256 {
+pub(crate) fn block(
+    state: &mut StateTrie,
+    model: &mut Model,
+    rng: &mut Rng,
+    source: &dyn NodeSource,
+) -> B256 {
     let count = size(rng);
     let changes = model.change(rng, count);
     state.update(&changes, source).unwrap_or_else(|error| panic!("{error}"))
@@ -78,40 +81,6 @@ fn a_state_revealed_from_nodes_has_the_oracles_root() {
                 nodes.extend(later);
             }
         }
-    }
-}
-
-/// Whatever a task beside execution is told, in whichever batches, the root is the same.
-#[test]
-fn hints_change_no_root() {
-    for seed in seeds().take(150) {
-        let mut rng = Rng(seed);
-        let mut model = Model::default();
-        model.change(&mut rng, 80);
-        let (before, nodes) = model.tries();
-        let source = Arc::new(Filed(nodes));
-        let known: Vec<_> = model.accounts.keys().copied().collect();
-        let changes = model.change(&mut rng, 40);
-        let expected = model.tries().0;
-
-        // Hints are of addresses, which the model does not have: any will do.
-        let task = RootTask::start(StateTrie::new(before), source.clone()).expect("it starts");
-        let hints = task.hints();
-        for _ in 0..rng.below(200) {
-            let address = Address::with_last_byte(rng.below(256) as u8);
-            hints.touch(match rng.chance(50) {
-                true => TouchedKey::Account(address),
-                false => TouchedKey::Slot(address, U256::from(rng.below(9))),
-            });
-        }
-        let mut state = task.finish();
-        for address in known.iter().step_by(2) {
-            let scattered = rng.chance(50);
-            let slot = rng.key(scattered);
-            state.reveal(address, Some(&slot), &*source).expect("all nodes are there");
-        }
-        let root = state.update(&changes, &*source).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(root, expected, "PLEACH_SEED={seed} replays this");
     }
 }
 

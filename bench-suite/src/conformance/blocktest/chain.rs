@@ -2,16 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use alloy_consensus::{Block, TxEnvelope};
+use alloy_consensus::{Block, TxEnvelope, proofs::calculate_transaction_root};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, U256};
 use pleach_engine::{
-    BlockError, ChainSpec, ExecuteError, RecoveredBlock,
+    BlockError, BlockOutput, ChainSpec, ExecuteError, IntermediateRootError, RecoveredBlock,
+    intermediate_roots, receipts_root_with,
     validate::{
         Ancestor, BodyError, HeaderError, MAX_OMMER_DEPTH, OmmerError, OutputError, validate_body,
         validate_header, validate_ommers, validate_output, validate_system_contracts,
     },
 };
+use pleach_state::mpt::NoNodes;
 
 use crate::conformance::{BothPaths, Network, PathDifference, World};
 
@@ -34,8 +36,29 @@ pub(super) enum ImportError {
     Execution(#[from] ExecuteError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error(transparent)]
+    RootBetween(#[from] IntermediateRootError),
     #[error("state root is {got}, but the header says {header}")]
     StateRoot { got: B256, header: B256 },
+}
+
+/// Before Byzantium receipts hold the state root after each transaction.
+fn validate_receipts_before_byzantium(
+    rules: &Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    before: &World,
+    output: &BlockOutput,
+) -> Result<(), ImportError> {
+    let header = block.header();
+    if rules.is_byzantium_active_at_block(header.number) {
+        return Ok(());
+    }
+    let roots = intermediate_roots(rules, block, before.state(), before.tries().clone(), &NoNodes)?;
+    let executed = receipts_root_with(&output.receipts, &roots);
+    match executed == header.receipts_root {
+        true => Ok(()),
+        false => Err(OutputError::ReceiptsRoot { header: header.receipts_root, executed }.into()),
+    }
 }
 
 /// A block that stands, and what came of it.
@@ -80,7 +103,17 @@ impl<'a> Chain<'a> {
 
     /// Validates a block in every respect, executes it and adds it. Returns its hash.
     pub(super) fn import(&mut self, rlp: &[u8]) -> Result<B256, ImportError> {
-        let block = RecoveredBlock::decode(rlp)?;
+        self.import_block(RecoveredBlock::decode(rlp)?)
+    }
+
+    /// The same for the block with a header that counts all its transactions.
+    pub(super) fn import_counting_transactions(&mut self, rlp: &[u8]) -> Result<B256, ImportError> {
+        let mut block = RecoveredBlock::decode(rlp)?;
+        block.header.transactions_root = calculate_transaction_root(&block.body.transactions);
+        self.import_block(block)
+    }
+
+    fn import_block(&mut self, block: Block<TxEnvelope>) -> Result<B256, ImportError> {
         let parent_hash = block.header.parent_hash;
         let parent =
             self.blocks.get(&parent_hash).ok_or(ImportError::UnknownParent(parent_hash))?;
@@ -106,6 +139,7 @@ impl<'a> Chain<'a> {
     ) -> Result<World, ImportError> {
         let output = self.paths.execute(rules, block, before.state())??;
         validate_output(rules, block.header(), &output)?;
+        validate_receipts_before_byzantium(rules, block, before, &output)?;
         validate_system_contracts(rules, block.header(), before.state().as_ref(), &output)?;
         let mut world = before.after(&output.bundle);
         let (got, header) = (world.root(), block.header().state_root);

@@ -2,6 +2,7 @@
 
 mod chain;
 mod format;
+mod reason;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -11,6 +12,7 @@ use pleach_engine::{BlockError, RecoveredBlock};
 use self::{
     chain::{Chain, ImportError},
     format::{BlockEntry, BlockTest},
+    reason::{hides_transaction, is_expected},
 };
 use super::{
     BothPaths, CaseReport, FileError, Network, Outcome, RunError, SuiteArgs, Summary, World,
@@ -49,6 +51,8 @@ enum TestError {
     GenesisState { got: B256, expected: B256 },
     #[error("block {index} should be refused ({expected}), but it stands")]
     NotRefused { index: usize, expected: String },
+    #[error("block {index} is refused for another reason than {expected}: {source}")]
+    WrongReason { index: usize, expected: String, source: Box<ImportError> },
     #[error("block {index} is refused: {source}")]
     Refused { index: usize, source: Box<ImportError> },
     #[error("block {index} has hash {got}, expected {expected}")]
@@ -108,17 +112,40 @@ fn run_test(paths: &BothPaths, network: &Network, test: BlockTest) -> Result<(),
     }
 }
 
-/// Imports a block that must stand, or sees one refused that must be.
+/// Imports a block that must stand, or sees one refused that must be, for the reason given.
 fn import(chain: &mut Chain<'_>, index: usize, entry: &BlockEntry) -> Result<(), TestError> {
     let refused = |source| TestError::Refused { index, source: Box::new(source) };
     match (chain.import(&entry.rlp), &entry.expect_exception) {
         (Ok(_), Some(expected)) => Err(TestError::NotRefused { index, expected: expected.clone() }),
         // A difference between the paths is no refusal.
         (Err(source @ ImportError::Paths(_)), _) | (Err(source), None) => Err(refused(source)),
-        (Err(_), Some(_)) => Ok(()),
+        (Err(source), Some(expected)) => check_reason(chain, index, entry, source, expected),
         (Ok(got), None) => match entry.block_header.as_ref().map(|header| header.hash) {
             Some(expected) if expected != got => Err(TestError::BlockHash { index, got, expected }),
             _ => Ok(()),
         },
+    }
+}
+
+fn check_reason(
+    chain: &mut Chain<'_>,
+    index: usize,
+    entry: &BlockEntry,
+    source: ImportError,
+    expected: &str,
+) -> Result<(), TestError> {
+    let source = match hides_transaction(&source, expected) {
+        true => match chain.import_counting_transactions(&entry.rlp) {
+            Ok(_) => return Err(TestError::NotRefused { index, expected: expected.to_owned() }),
+            Err(behind) => behind,
+        },
+        false => source,
+    };
+    match is_expected(&source, expected) {
+        true => Ok(()),
+        false => {
+            let (expected, source) = (expected.to_owned(), Box::new(source));
+            Err(TestError::WrongReason { index, expected, source })
+        }
     }
 }

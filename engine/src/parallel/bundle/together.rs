@@ -97,3 +97,66 @@ impl Gathering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicU32, thread, time::Duration};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan { ledger: <_>::default(), odd: <_>::default() }
+    }
+
+    /// Who says that a part is done before it is makes the committer do it over.
+    #[test]
+    fn every_part_is_made_once_however_long_it_takes() {
+        for round in 0..20 {
+            let gathering = Gathering::default();
+            let (made, added) = (AtomicU32::new(0), AtomicU32::new(0));
+            let make = || made.fetch_add(1, Ordering::Relaxed);
+            let plan = gathering.begin(plan());
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    gathering.help(|_, _| {
+                        thread::sleep(Duration::from_millis(1 + round % 3));
+                        make();
+                        Some(Part::default())
+                    });
+                });
+                let work = |_| {
+                    thread::sleep(Duration::from_micros(100));
+                    make();
+                    Ok::<_, ()>(Part::default())
+                };
+                let add = |_| {
+                    added.fetch_add(1, Ordering::Relaxed);
+                };
+                assert_eq!(gathering.take_part(work, add), Ok(()));
+            });
+            assert!(plan.odd.is_empty());
+            let counts = [&made, &added].map(|count| count.load(Ordering::Relaxed) as usize);
+            assert_eq!(counts, [MvMemory::PARTITIONS; 2], "round {round}: made, added");
+        }
+    }
+
+    /// What a worker fails or panics at, the committer does over.
+    #[test]
+    fn what_fails_with_a_worker_is_done_over() {
+        let gathering = Gathering::default();
+        gathering.begin(plan());
+        gathering.help(|_, partition| match partition % 3 {
+            0 => None,
+            1 => panic!("a worker panics at partition {partition}, on purpose"),
+            _ => Some(Part::default()),
+        });
+        let (mut over, mut added) = (Vec::new(), 0);
+        let work = |partition| {
+            over.push(partition);
+            Ok::<_, ()>(Part::default())
+        };
+        assert_eq!(gathering.take_part(work, |_| added += 1), Ok(()));
+        assert!(over.iter().all(|partition| partition % 3 != 2), "{over:?}");
+        assert_eq!(added, MvMemory::PARTITIONS);
+    }
+}

@@ -78,7 +78,7 @@ pub(crate) fn attempt(
     let session = Arc::new(session);
     if let Some(pool) = pool {
         let work: Arc<dyn Work> = session.clone();
-        pool.submit(Arc::downgrade(&work));
+        pool.submit(Arc::downgrade(&work), pool.len());
     }
     let attempt = drive(chain, block, &session);
     session.halt();
@@ -93,7 +93,7 @@ fn drive(chain: &Arc<ChainSpec>, block: &Arc<RecoveredBlock>, session: &Arc<Sess
     let inner = EthEvmFactory::default().create_evm(state, chain.evm_env(block.header()));
     let evm = HandingEvm::new(inner, Arc::clone(session), bloom);
     let executor = EthBlockExecutor::new(evm, execution_ctx(block), &**chain, receipts);
-    let ran = run_block(executor, chain, block, |_| (), |_, _| TxEnv::default());
+    let ran = run_block(executor, chain, block, |_| (), |_, _| TxEnv::default(), |_| ());
     let Ok((mut evm, result)) = ran else {
         return match session.fall.lock().take() {
             Some(Fall::Wrong(fault)) => Attempt::Wrong(fault),

@@ -88,7 +88,8 @@ pub(crate) fn execute(
     execute_with(engine, case, true)
 }
 
-fn execute_with(
+/// The same, with an access list or without.
+pub(crate) fn execute_with(
     engine: &Engine,
     case: &Case,
     access_list: bool,

@@ -254,6 +254,12 @@ impl Program {
         self.full_step(Kind::Create2, [salt.word(), value.word(), U256::ZERO], init)
     }
 
+    /// This program, and then another.
+    pub(crate) fn then(mut self, other: &Self) -> Self {
+        self.0.extend_from_slice(&other.0);
+        self
+    }
+
     fn full_step(mut self, kind: Kind, args: [U256; 3], data: &[u8]) -> Self {
         self.0.push(kind as u8);
         for word in args.into_iter().chain([U256::from(data.len())]) {

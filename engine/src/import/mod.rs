@@ -1,0 +1,148 @@
+//! A chain of blocks, each validated in every respect, into a [`Store`].
+//!
+//! ```text
+//! blocks ──► lineage ──► recover ──► prefetch ──► execute, root, commit
+//!            thread      thread      thread       the calling thread
+//! ```
+//!
+//! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
+//! what headers and bodies alone show: that a block follows the one before it, and every rule of
+//! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of all blocks
+//! that are at hand in one batch. Prefetch reads from the store what a block is known to need. The
+//! calling thread executes on the store's snapshot under the blocks that are not committed yet,
+//! compares the output and the state root with the header, and commits blocks in batches.
+//!
+//! A block that is refused ends the import with an error that names it; all blocks before it are
+//! committed first. What [`ImportEvent::Durable`] has told stays, whatever happens to the process.
+
+mod apply;
+mod batch;
+mod cached;
+mod error;
+mod input;
+mod lineage;
+mod prefetch;
+mod recover;
+mod report;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool, mpsc::sync_channel},
+    thread,
+    time::Duration,
+};
+
+use pleach_gpu_accel::Accelerator;
+use pleach_state::{
+    mpt::TrieWorkers,
+    store::{Head, Store},
+};
+
+use self::{
+    apply::Applier, lineage::Lineage, prefetch::Prefetcher, recover::recover_blocks, report::Clocks,
+};
+use crate::{ChainSpec, Engine};
+
+pub use error::{ImportError, ImportFailure, Refused};
+pub use input::{Origin, SourcedBlock};
+pub use report::{ImportEvent, ImportReport, StageTimes};
+
+/// Blocks that wait between two stages.
+const WAITING: usize = 64;
+/// Blocks whose reads are fetched ahead of execution: more would push out of the caches what the
+/// next one needs.
+const FETCHED_AHEAD: usize = 2;
+
+/// How much an import does at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// Blocks after which they are committed; at least one.
+    pub commit_blocks: usize,
+    /// Bytes of blocks and of what they change after which they are committed.
+    pub commit_bytes: usize,
+    /// How long a block waits for others to be committed with.
+    pub commit_after: Duration,
+    /// Signatures that are recovered in one batch, give or take one block's.
+    pub recover_batch: usize,
+    /// Nodes of tries that are held in memory from one commit to the next.
+    pub trie_nodes: usize,
+    /// Accounts and slots that are held in memory from one commit to the next.
+    pub cached_reads: usize,
+}
+
+impl Default for ImportConfig {
+    /// For a machine with a few gigabytes of memory.
+    fn default() -> Self {
+        Self {
+            commit_blocks: 1_024,
+            commit_bytes: 64 << 20,
+            commit_after: Duration::from_secs(5),
+            recover_batch: 4_096,
+            trie_nodes: 4_000_000,
+            cached_reads: 2_000_000,
+        }
+    }
+}
+
+/// Imports blocks into a store that has its first block already ([`Store::init`]).
+#[derive(Debug)]
+pub struct Importer {
+    /// The rules. Where they leave the Merge's block open, it is found by total difficulty.
+    pub chain: Arc<ChainSpec>,
+    /// Where blocks go.
+    pub store: Arc<Store>,
+    /// What executes.
+    pub engine: Arc<Engine>,
+    /// What recovers senders, on a thread beside execution.
+    pub accelerator: Arc<Accelerator>,
+    /// The threads that update tries.
+    pub workers: TrieWorkers,
+    /// How much is done at once.
+    pub config: ImportConfig,
+}
+
+impl Importer {
+    /// Imports blocks in their order. Blocks that the store has already are passed over.
+    ///
+    /// `stop` may be set at any time from any thread: the import then ends after the block in
+    /// hand, which is committed, without an error. `tell` hears of every block and commit.
+    ///
+    /// # Errors
+    /// The first error of the blocks' source, the first block that is refused, or a failing store.
+    /// Except for the last, all blocks before it are committed.
+    pub fn import<I>(
+        &self,
+        blocks: I,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(ImportEvent),
+    ) -> Result<ImportReport, ImportFailure>
+    where
+        I: Iterator<Item = Result<SourcedBlock, ImportError>> + Send,
+    {
+        let clocks = Clocks::default();
+        let mut lineage = Lineage::new(&self.chain, &self.store)?;
+        let applier = Applier::new(self, &clocks)?;
+        let prefetcher = Prefetcher::new(applier.below());
+        let (to_recovery, for_recovery) = sync_channel(WAITING);
+        let (to_prefetch, for_prefetch) = sync_channel(WAITING);
+        let (to_execution, for_execution) = sync_channel(FETCHED_AHEAD);
+        thread::scope(|scope| {
+            let (clocks, prefetcher) = (&clocks, &prefetcher);
+            scope.spawn(move || lineage.follow(blocks, &to_recovery, clocks, stop));
+            let (accelerator, size) = (&*self.accelerator, self.config.recover_batch);
+            scope.spawn(move || {
+                recover_blocks(accelerator, size, &for_recovery, &to_prefetch, clocks);
+            });
+            scope.spawn(move || prefetcher.run(&for_prefetch, &to_execution, clocks));
+            // What is dropped here ends the stages before.
+            applier.run(for_execution, prefetcher, stop, tell)
+        })
+    }
+
+    /// The last block that is committed; none before there is a chain.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn head(&self) -> Result<Option<Head>, ImportError> {
+        Ok(self.store.head()?)
+    }
+}

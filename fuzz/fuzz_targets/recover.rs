@@ -1,0 +1,9 @@
+//! Signatures that the fuzzer makes, on every path of this CPU and by another implementation.
+#![no_main]
+
+#[path = "../../gpu-accel/tests/fuzz/check.rs"]
+mod check;
+#[path = "../../gpu-accel/tests/exactness/reference.rs"]
+mod reference;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::recover(bytes));
