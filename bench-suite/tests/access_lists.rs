@@ -1,5 +1,5 @@
-//! Official block access lists (EIP-7928): decoded, encoded, hashed. Where `PLEACH_FIXTURES` names no
-//! folder with them, the test says so and passes.
+//! Official block access lists (EIP-7928): decoded, encoded, hashed. Where `PLEACH_FIXTURES` names
+//! no folder with them, the test says so and passes.
 
 use std::io::Write as _;
 use std::{num::NonZeroUsize, path::Path};

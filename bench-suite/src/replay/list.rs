@@ -17,7 +17,7 @@ use pleach_engine::{
 use pleach_state::FlatState;
 
 use super::{
-    check::Checks,
+    check::{Checks, Mismatch},
     report::Measured,
     stats::{milliseconds, timed},
 };
@@ -90,7 +90,7 @@ impl Lists {
         let encoded = self.encoded(chain, block, prestate)?;
         let transactions = block.transactions().len();
         let (list, time) = timed(|| AccessList::decode(&encoded, transactions));
-        let list = list?;
+        let list = list.map_err(Box::new)?;
         measured.list_ms = Some(milliseconds(time));
         measured.list_bytes = Some(encoded.len());
         if let Some(hash) = block.header().block_access_list_hash {
@@ -106,7 +106,7 @@ pub(super) enum ListError {
     #[error(transparent)]
     Execute(#[from] ExecuteError),
     #[error(transparent)]
-    Fault(#[from] ListFault),
+    Fault(#[from] Box<ListFault>),
 }
 
 fn read(path: &Path) -> Result<BlockAccessList, ListFileErrorKind> {
@@ -133,10 +133,13 @@ fn read(path: &Path) -> Result<BlockAccessList, ListFileErrorKind> {
     }
 }
 
-/// Notes whether the list was the block's.
+/// Notes whether the list was the block's. A fault is told in full, both values included.
 pub(super) fn check_fault(checks: &mut Checks, fault: Option<ListFault>) {
-    let fault = fault.map_or_else(|| RIGHT.to_owned(), |fault| fault.to_string());
-    checks.compare("access_list", RIGHT.to_owned(), fault);
+    const WHAT: &str = "access_list";
+    checks.checked.push(WHAT);
+    checks.mismatches.extend(fault.map(|fault| Mismatch {
+        what: WHAT,
+        expected: "exactly what the block does".to_owned(),
+        got: fault.to_string(),
+    }));
 }
-
-const RIGHT: &str = "exactly what the block does";

@@ -92,6 +92,7 @@ impl AccessList {
     ///
     /// # Errors
     /// [`ListFault::Structure`] names what is out of order, doubled or out of range.
+    #[expect(clippy::result_large_err, reason = "a fault has all that it names; once a block")]
     pub fn new(entries: AlloyBal, transactions: usize) -> Result<Self, ListFault> {
         validate_block_access_list(&entries, transactions)?;
         let mut builder = Builder::new(transactions);
@@ -105,6 +106,7 @@ impl AccessList {
     ///
     /// # Errors
     /// [`ListFault::Rlp`], trailing bytes included, and [`ListFault::Structure`].
+    #[expect(clippy::result_large_err, reason = "a fault has all that it names; once a block")]
     pub fn decode(rlp: &[u8], transactions: usize) -> Result<Self, ListFault> {
         let mut rest = rlp;
         let entries = AlloyBal::decode(&mut rest)?;
