@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     FlatState,
-    mpt::{AccountChange, NoNodes, NodeChanges, StateChanges, StateTrie},
+    mpt::{NoNodes, NodeChanges, StateChanges, StateTrie},
 };
 
 /// The version of the layout that this program reads and writes.
@@ -116,7 +116,7 @@ impl Store {
         writing.block(header, &hash, &header.difficulty, &body, &encode_receipts(&[]));
         write_state(&mut writing, state)?;
         let mut tries = StateTrie::empty().recording_nodes();
-        tries.update(&all_of(state), &NoNodes)?;
+        tries.update(&StateChanges::of_flat(state, tries.workers()), &NoNodes)?;
         writing.nodes(&tries.take_node_changes())?;
         let head = Head {
             number: header.number,
@@ -253,18 +253,4 @@ fn write_state(writing: &mut Writing<'_>, state: &FlatState) -> Result<(), Store
         }
     }
     Ok(())
-}
-
-/// A whole state as changes of an empty one.
-fn all_of(state: &FlatState) -> StateChanges {
-    let accounts = state.accounts().map(|(address, account)| {
-        let slots = account.storage.iter();
-        AccountChange {
-            hashed_address: keccak256(address),
-            account: Some((&account.info).into()),
-            wiped: false,
-            slots: slots.map(|(slot, value)| (keccak256(B256::from(*slot)), *value)).collect(),
-        }
-    });
-    StateChanges::new(accounts.collect())
 }

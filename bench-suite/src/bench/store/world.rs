@@ -6,8 +6,8 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256, keccak256};
 use pleach_state::{
     FlatAccount, FlatState,
-    mpt::{AccountChange, NoNodes, StateChanges, StateTrie},
-    store::{BlockCommit, Snapshot, Store},
+    mpt::{StateTrie, TrieWorkers},
+    store::{BlockCommit, Snapshot, Store, StoreError},
 };
 use revm::{
     DatabaseRef,
@@ -71,26 +71,17 @@ impl World {
     }
 
     /// Puts the whole state into a store, as its first block.
-    pub(super) fn init(&mut self, store: &Store) -> Result<(), Box<dyn Error>> {
+    pub(super) fn init(&mut self, store: &Store) -> Result<(), StoreError> {
         let mut state = FlatState::new();
-        let mut changes = Vec::with_capacity(self.addresses.len());
         for index in 0..self.addresses.len() {
             let slots = self.slots.chunks(SLOTS).nth(index).unwrap_or_default();
             let slots = (0_u64..).zip(slots).map(|(slot, v)| (U256::from(slot), U256::from(*v)));
             let account = FlatAccount { info: info(index), storage: slots.collect() };
-            let hashed = account.storage.iter();
-            changes.push(AccountChange {
-                hashed_address: keccak256(self.addresses[index]),
-                account: Some((&account.info).into()),
-                wiped: false,
-                slots: hashed.map(|(slot, v)| (keccak256(B256::from(*slot)), *v)).collect(),
-            });
             state.insert_account(self.addresses[index], account);
         }
-        let root = StateTrie::empty().update(&StateChanges::new(changes), &NoNodes)?;
+        let root = StateTrie::of_flat(&state, &TrieWorkers::default()).root();
         self.head = Header { state_root: root, ..Header::default() };
-        store.init(&self.head, &state)?;
-        Ok(())
+        store.init(&self.head, &state).map(drop)
     }
 
     /// What the next block changes.
