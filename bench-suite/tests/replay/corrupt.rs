@@ -184,9 +184,10 @@ fn a_missing_trie_node_is_named() {
             continue;
         }
         let rlp: Bytes = serde_json::from_value(node).unwrap();
-        let names = format!("missing trie node {}, needed for ", alloy_primitives::keccak256(rlp));
+        let names = format!("missing trie node {} at path \"", alloy_primitives::keccak256(rlp));
         let error = block["error"].as_str().unwrap();
         assert!(error.contains(&names), "{names:?} is not in {error:?}");
+        assert!(error.contains("\", needed for "), "{error:?} does not say for whom");
         missing += 1;
     }
     assert!(missing >= 6, "the roots and the leaves of all that the block reads: {missing}");
