@@ -76,7 +76,8 @@ impl AheadMetrics {
 /// use pleach_gpu_accel::Accelerator;
 ///
 /// let blocks = (1..=3).map(|number| {
-///     let block = Block { header: Header { number, ..Header::default() }, body: BlockBody::default() };
+///     let header = Header { number, ..Header::default() };
+///     let block = Block { header, body: BlockBody::default() };
 ///     Ok::<_, BlockError>(SignedBlock { block, homestead: true })
 /// });
 /// let accelerator = Arc::new(Accelerator::cpu(2)?);

@@ -1,5 +1,5 @@
-//! `pleach bench devices`: everything there is to measure about devices and the CPU beside them, and
-//! the record of it.
+//! `pleach bench devices`: everything there is to measure about devices and the CPU beside them,
+//! and the record of it.
 
 use std::{
     fs,

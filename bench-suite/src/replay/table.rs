@@ -96,8 +96,8 @@ pub(super) fn summary(summary: &Summary, tally: &Tally) -> String {
 fn append_stream(text: &mut String, summary: &Summary) {
     if let Some(stream) = &summary.stream {
         let line = format!(
-            "stream    {:.1} ms, senders recovered ahead ({:.1} ms, {:.0} % of it hidden); {:.1} ms \
-             one after the other, of which recovery {:.1} ms: {:.3}x",
+            "stream    {:.1} ms, senders recovered ahead ({:.1} ms, {:.0} % of it hidden); \
+             {:.1} ms one after the other, of which recovery {:.1} ms: {:.3}x",
             stream.stream_ms,
             stream.recover_ms,
             stream.hidden * 100.0,
