@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A job borrows from its owner's stack. That is sound because `share` returns only when the job
-//! has been taken in, so that no helper can enter any more, and `inside` is zero, so that none is left.
-//! Both are only read and written under the desk's lock, which also orders the helpers' writes
-//! before the owner's reads. `calls` beside it is a hint for those who look out for work.
+//! has been taken in, so that no helper can enter any more, and `inside` is zero, so that none is
+//! left. Both are only read and written under the desk's lock, which also orders the helpers'
+//! writes before the owner's reads. `calls` beside it is a hint for those who look out for work.
 
 use std::{
     hint::spin_loop,

@@ -1,8 +1,8 @@
 //! How long calls took in earlier blocks.
 //!
 //! Some work, such as the verification of a proof, takes far longer than its gas suggests. The same
-//! function of the same contract mostly takes as long as last time. Hints only: what they say wrongly
-//! costs time and changes no output.
+//! function of the same contract mostly takes as long as last time. Hints only: what they say
+//! wrongly costs time and changes no output.
 
 use std::collections::HashMap;
 

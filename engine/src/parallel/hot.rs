@@ -7,8 +7,8 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 
-/// A target whose transactions mostly rest on one another, and the name of its group: targets of one
-/// group rest on each other as well, as contracts do that trade in the same pools.
+/// A target whose transactions mostly rest on one another, and the name of its group: targets of
+/// one group rest on each other as well, as contracts do that trade in the same pools.
 pub(crate) type Hot = (Address, Address);
 
 /// What a block has taught about targets.
@@ -155,8 +155,8 @@ impl Record {
         Heat { hot: hot.all(), cooled: self.cooled.clone(), chain }
     }
 
-    /// Counts an abort for what a transaction that called `culprit` wrote, if that is known. Returns
-    /// whether the target has just become hot.
+    /// Counts an abort for what a transaction that called `culprit` wrote, if that is known.
+    /// Returns whether the target has just become hot.
     pub(super) fn aborted(
         &mut self,
         target: Option<Address>,

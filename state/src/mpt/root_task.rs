@@ -2,10 +2,10 @@
 //!
 //! A block's changes are final only when its last transaction has committed, but which keys it
 //! writes shows while it runs. A [`RootTask`] is told of them, from any thread and in any order,
-//! and is worked on by whoever has time: it hashes the keys and reveals the ways to them. So when the
-//! block is done, its update finds in memory what it needs. What the task is told is a hint: it
-//! changes when nodes are revealed, never a root, and a node that is missing is reported by the
-//! update alone.
+//! and is worked on by whoever has time: it hashes the keys and reveals the ways to them. So when
+//! the block is done, its update finds in memory what it needs. What the task is told is a hint:
+//! it changes when nodes are revealed, never a root, and a node that is missing is reported by
+//! the update alone.
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
