@@ -60,6 +60,7 @@ mod output;
 mod parallel;
 mod prestate;
 mod serial;
+mod sync;
 pub mod trace;
 pub mod validate;
 

@@ -8,8 +8,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use alloy_evm::block::BalIndexedDatabase;
 use alloy_primitives::{Address, B256, U256};
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx};
 use revm::{
     Database, DatabaseCommit,
@@ -30,7 +28,10 @@ use super::{
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
-use crate::{Prestate, RecoveredBlock};
+use crate::{
+    Prestate, RecoveredBlock,
+    sync::{Mutex, RandomState},
+};
 
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]

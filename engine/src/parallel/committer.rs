@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Decision, Metrics,
     durations::{Call, unexpected},
+    sync::spin_loop,
 };
 
 /// What the committer's EVM does for the next transaction.
@@ -159,7 +160,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             } else if idle_rounds < SPIN_ROUNDS {
                 session.scheduler().set_committer_waits(true);
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                spin_loop();
             } else {
                 session.scheduler().sleep_until_frontier();
             }

@@ -3,17 +3,13 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
@@ -31,6 +27,7 @@ use super::{
     validate::still_reads_the_same,
     view::{Shared, View, ViewError},
 };
+use crate::sync::{AtomicU64, AtomicUsize, MODEL, Mutex, Ordering, spin_loop};
 
 /// How often a transaction is run speculatively before it is left to the committer.
 pub(super) const MAX_INCARNATIONS: u32 = 3;
@@ -193,7 +190,7 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
-                std::hint::spin_loop();
+                spin_loop();
             } else {
                 self.scheduler().sleep_until_work();
                 idle_rounds = 0;
@@ -205,8 +202,8 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Gas limit from which on a transaction's time is taken.
-const TIMED_FROM: u64 = 100_000;
+/// Gas limit from which on a transaction's time is taken. A model knows no time.
+const TIMED_FROM: u64 = if MODEL { u64::MAX } else { 100_000 };
 
 /// Takes a transaction's time, where that is worth a look at the clock.
 #[derive(Debug, Clone, Copy)]
@@ -224,13 +221,13 @@ impl Clock {
 
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
-pub(super) const SPIN_ROUNDS: u32 = 2_000;
+pub(super) const SPIN_ROUNDS: u32 = if MODEL { 2 } else { 2_000 };
 
 /// Gas from which on an incarnation takes long enough for what it read to be overtaken meanwhile.
 const CHECKED_FROM: u64 = 60_000;
 
 /// Cheap transactions that a thread takes at once: their statuses fill half a cache line.
-const MOST_AT_ONCE: usize = 8;
+const MOST_AT_ONCE: usize = if MODEL { 2 } else { 8 };
 
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {

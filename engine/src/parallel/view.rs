@@ -3,7 +3,6 @@
 use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
-use parking_lot::Mutex;
 use pleach_scheduler::{Scheduler, TxIdx};
 use revm::{
     Database, DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker,
@@ -18,7 +17,7 @@ use super::{
     parts::Known,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
-use crate::Prestate;
+use crate::{Prestate, sync::Mutex};
 
 /// A prestate whose type is forgotten. Speculation does not care why a read failed: the
 /// transaction is then run by the committer, on the caller's own database, which says why.
