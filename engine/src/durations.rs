@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 
 use alloy_primitives::Address;
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 use revm::context::TxEnv;
 
-use crate::RecoveredBlock;
+use crate::{
+    RecoveredBlock,
+    sync::{Mutex, RandomState},
+};
 
 /// What a transaction calls: a contract and a function of it.
 pub(crate) type Call = (Address, [u8; 4]);

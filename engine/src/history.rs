@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use alloy_primitives::Address;
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 
-use crate::parallel::{Heat, Hot};
+use crate::{
+    parallel::{Heat, Hot},
+    sync::{Mutex, RandomState},
+};
 
 /// Blocks for which a target is believed to be hot without being seen so again.
 const BELIEVED_FOR: u32 = 16;

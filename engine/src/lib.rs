@@ -70,6 +70,7 @@ mod parallel;
 mod prestate;
 mod serial;
 mod signing;
+mod sync;
 pub mod trace;
 pub mod validate;
 

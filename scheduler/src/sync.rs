@@ -1,6 +1,7 @@
-//! The one switch between the standard library and loom.
+//! The one switch between the standard library and the models: loom, which tries all interleavings
+//! of this crate's parts, and shuttle, which tries some of the whole engine's.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::{
     Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
@@ -11,6 +12,15 @@ pub(crate) use loom::sync::{
     Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
 };
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+};
+
+/// Whether a model takes the place of the machine's threads: constants shrink then.
+pub(crate) const MODEL: bool = cfg!(any(loom, shuttle));
 
 /// Locks, whether or not a thread panicked while it held the lock: every critical section here
 /// leaves its data consistent at each step.

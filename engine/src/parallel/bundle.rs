@@ -11,7 +11,6 @@ mod together;
 use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::{Address, B256, U256};
-use foldhash::fast::RandomState;
 use pleach_scheduler::Head;
 use revm::{
     DatabaseRef,
@@ -33,6 +32,7 @@ use super::{
     parts::AccountOverlay,
     view::{Readable, Shared},
 };
+use crate::sync::RandomState;
 
 /// What one partition of the memory adds to the bundle.
 #[derive(Debug, Default)]

@@ -11,8 +11,6 @@ use std::{
 
 use alloy_evm::block::BalIndexedDatabase;
 use alloy_primitives::{Address, B256, U256};
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx};
 use revm::{
     Database, DatabaseCommit,
@@ -33,7 +31,11 @@ use super::{
     session::MAX_INCARNATIONS,
     view::{Shared, SharedPrestate},
 };
-use crate::{Follower, Prestate, RecoveredBlock, follow::written};
+use crate::{
+    Follower, Prestate, RecoveredBlock,
+    follow::written,
+    sync::{Mutex, RandomState},
+};
 
 /// The committer's notes on what the memory does not show at a glance.
 #[derive(Debug, Default)]

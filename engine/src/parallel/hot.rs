@@ -1,11 +1,10 @@
 //! Learning, within a block, which targets make transactions collide.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
 
 use alloy_primitives::Address;
-use foldhash::fast::RandomState;
-use parking_lot::RwLock;
-use std::collections::HashMap;
+
+use crate::sync::{AtomicBool, MODEL, Ordering, RandomState, RwLock};
 
 /// A target whose transactions mostly rest on one another, and the name of its group: targets of
 /// one group rest on each other as well, as contracts do that trade in the same pools.
@@ -43,7 +42,7 @@ pub(super) struct Record {
 
 /// Of a hot target's transactions, one in so many runs without waiting for the others, to see
 /// whether the target is still hot.
-pub(super) const EXPLORED: u32 = 8;
+pub(super) const EXPLORED: u32 = if MODEL { 2 } else { 8 };
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {

@@ -3,8 +3,9 @@
 use std::hash::{BuildHasher, Hasher};
 
 use alloy_primitives::{Address, U256};
-use foldhash::fast::RandomState;
 use pleach_scheduler::TxIdx;
+
+use crate::sync::RandomState;
 
 /// The hash of an account's address, under a seed drawn at random per block.
 ///

@@ -1,9 +1,6 @@
 //! The multi-version memory: per location, what each transaction of the block wrote.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-
 use alloy_primitives::{Address, U256};
-use parking_lot::Mutex;
 use pleach_scheduler::{Chains, EntryId, Head, Pen};
 use revm::state::{Account, EvmState};
 
@@ -12,6 +9,7 @@ use super::{
     parts::{AccountOverlay, Code, Known, Parts},
     payment::Party,
 };
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, MODEL, Mutex, Ordering};
 
 /// The multi-version memory of one block.
 ///
@@ -168,11 +166,13 @@ pub(super) struct After {
 const ACCOUNTS_PER_TX: usize = 2;
 /// Gas beyond the 21,000 of each transaction for which there is one list of slots.
 const GAS_PER_SLOT: u64 = 6_000;
+/// Lists of each kind that there are at least; one for each partition.
+const FEWEST_LISTS: usize = if MODEL { MvMemory::PARTITIONS } else { 256 };
 
 impl MvMemory {
     /// The memory of a block of so many transactions that use about so much gas.
     pub(super) fn new(transactions: usize, gas: u64, beneficiary: Address) -> Self {
-        let lists = |wanted: usize| wanted.next_power_of_two().clamp(256, 1 << 20);
+        let lists = |wanted: usize| wanted.next_power_of_two().clamp(FEWEST_LISTS, 1 << 20);
         let slots = gas.saturating_sub(21_000 * transactions as u64) / GAS_PER_SLOT;
         Self {
             hasher: LocationHasher::default(),

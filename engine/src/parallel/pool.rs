@@ -3,10 +3,9 @@
 use std::{
     io,
     sync::{Arc, Weak},
-    thread::{Builder, JoinHandle},
 };
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Builder, Condvar, JoinHandle, Mutex};
 
 /// Something that several threads work on until it is done.
 pub(crate) trait Work: Send + Sync {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use alloy_primitives::{Address, B256, U256};
-use foldhash::fast::RandomState;
 
 use super::{
     location::{AccountHash, SlotHash},
     mv_memory::After,
     parts::WrittenParts,
 };
+use crate::sync::RandomState;
 
 /// An account as an incarnation read it.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use alloy_evm::{
     eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
 };
 use alloy_primitives::Bloom;
-use parking_lot::Mutex;
+
+use crate::sync::Mutex;
 
 /// Where the committer leaves the bloom of the result it has just handed out.
 #[derive(Debug, Clone, Default)]

@@ -3,17 +3,13 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Instant,
 };
 
 use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Address, Bloom};
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
@@ -31,6 +27,7 @@ use super::{
     validate::still_reads_the_same,
     view::{Shared, View, ViewError},
 };
+use crate::sync::{AtomicU64, AtomicUsize, MODEL, Mutex, Ordering, spin_loop};
 
 /// How often a transaction is run speculatively before it is left to the committer.
 pub(super) const MAX_INCARNATIONS: u32 = 3;
@@ -208,8 +205,8 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
     }
 }
 
-/// Gas limit from which on a transaction's time is taken.
-const TIMED_FROM: u64 = 100_000;
+/// Gas limit from which on a transaction's time is taken. A model knows no time.
+const TIMED_FROM: u64 = if MODEL { u64::MAX } else { 100_000 };
 
 /// Takes a transaction's time, where that is worth a look at the clock.
 #[derive(Debug, Clone, Copy)]
@@ -227,15 +224,15 @@ impl Clock {
 
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
-pub(super) const SPIN_ROUNDS: u32 = 2_000;
+pub(super) const SPIN_ROUNDS: u32 = if MODEL { 2 } else { 2_000 };
 
 /// One round of waiting. Now and then the processor is offered to others: there may be more threads
 /// than processors.
 pub(super) fn pause(round: u32) {
-    if round.is_multiple_of(64) {
+    if round.is_multiple_of(64) && !MODEL {
         std::thread::yield_now();
     } else {
-        std::hint::spin_loop();
+        spin_loop();
     }
 }
 
@@ -243,7 +240,7 @@ pub(super) fn pause(round: u32) {
 const CHECKED_FROM: u64 = 60_000;
 
 /// Cheap transactions that a thread takes at once: their statuses fill half a cache line.
-const MOST_AT_ONCE: usize = 8;
+const MOST_AT_ONCE: usize = if MODEL { 2 } else { 8 };
 
 /// One thread's EVM for running ahead, reused from transaction to transaction.
 pub(super) struct Runner<E: SpeculativeEvmFactory> {

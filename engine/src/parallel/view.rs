@@ -10,7 +10,6 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, U256};
-use parking_lot::Mutex;
 use pleach_scheduler::{EntryId, Scheduler, TxIdx};
 use pleach_state::mpt::TouchedKey;
 use revm::{
@@ -26,7 +25,7 @@ use super::{
     parts::Known,
     read_set::{AccountRead, EXACT_FROM, HUGE_AMOUNT, ReadSet, SlotRead},
 };
-use crate::{Follower, Prestate, follow::help};
+use crate::{Follower, Prestate, follow::help, sync::Mutex};
 
 /// A prestate whose type is forgotten. Speculation does not care why a read failed: the
 /// transaction is then run by the committer, on the caller's own database, which says why.

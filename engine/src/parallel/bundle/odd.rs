@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use alloy_primitives::{Address, U256};
-use foldhash::fast::RandomState;
 use revm::{
     DatabaseRef,
     database::{BundleState, CacheState, TransitionState, states::bundle_state::BundleRetention},
@@ -18,6 +17,7 @@ use super::{
     },
     Draft, Plan,
 };
+use crate::sync::RandomState;
 
 /// What one writer did to an odd account.
 #[derive(Debug)]

@@ -4,18 +4,13 @@
 //! partition after another, until none is left; the committer waits for those that others still
 //! work on, and does over what failed. Who comes late finds nothing to do and goes.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
-use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Part, Plan};
-use crate::parallel::mv_memory::MvMemory;
+use crate::{
+    parallel::mv_memory::MvMemory,
+    sync::{AtomicUsize, MODEL, Mutex, OnceLock, Ordering, spin_loop},
+};
 
 /// The making of one block's bundle.
 #[derive(Debug, Default)]
@@ -30,7 +25,7 @@ pub(in crate::parallel) struct Gathering {
 
 /// Rounds that a worker waits for the gathering to begin: what comes after a block's last
 /// transaction takes some tens of microseconds.
-const WAIT_ROUNDS: u32 = 4_000;
+const WAIT_ROUNDS: u32 = if MODEL { 3 } else { 4_000 };
 
 impl Gathering {
     /// Opens the gathering. Only the committer does.
@@ -70,7 +65,7 @@ impl Gathering {
             } else if own + helped >= MvMemory::PARTITIONS {
                 break;
             } else {
-                std::hint::spin_loop();
+                spin_loop();
             }
         }
         for partition in (0..MvMemory::PARTITIONS).filter(|partition| missing[*partition]) {
@@ -84,7 +79,7 @@ impl Gathering {
         let mut rounds = 0;
         while self.plan.get().is_none() && rounds < WAIT_ROUNDS {
             rounds += 1;
-            std::hint::spin_loop();
+            spin_loop();
         }
         let Some(plan) = self.plan.get() else { return };
         while let Some(partition) = self.next() {

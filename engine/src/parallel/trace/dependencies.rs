@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use alloy_primitives::{Address, U256};
-use foldhash::fast::RandomState;
 use pleach_scheduler::{EntryId, TxIdx};
 use revm::state::{Account, EvmState};
 
@@ -13,6 +12,7 @@ use crate::{
         parts::Parts,
         read_set::{AccountRead, EXACT_FROM, ReadSet},
     },
+    sync::RandomState,
     trace::{Dependencies, Dependency, Location},
 };
 

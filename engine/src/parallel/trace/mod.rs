@@ -8,15 +8,10 @@ mod collect;
 mod dependencies;
 mod stale;
 
-use std::{
-    sync::Arc,
-    thread::{self, ThreadId},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use alloy_evm::Database;
 use alloy_primitives::Address;
-use parking_lot::Mutex;
 use pleach_scheduler::TxIdx;
 use revm::state::EvmState;
 
@@ -29,6 +24,7 @@ use super::{
 };
 use crate::{
     SpeculativeEvmFactory,
+    sync::{Mutex, ThreadId, current},
     trace::{ConflictTrace, StaleRead},
 };
 use dependencies::DependencyRecorder;
@@ -108,7 +104,7 @@ impl Tracer {
     }
 
     fn lane_of_this_thread(&self) -> Arc<Mutex<Events>> {
-        let id = thread::current().id();
+        let id = current().id();
         let mut lanes = self.lanes.lock();
         if let Some((_, events)) = lanes.iter().find(|(thread, _)| *thread == id) {
             return Arc::clone(events);

@@ -25,7 +25,7 @@ pub(crate) struct Engines(Vec<Engine>);
 /// The numbers of threads that every block is executed with.
 const THREADS: [usize; 4] = [1, 2, 3, 8];
 
-type Outcome = Result<BlockOutput, ExecuteError>;
+pub(crate) type Outcome = Result<BlockOutput, ExecuteError>;
 
 /// Far more than any test block takes: past it, threads wait for each other in vain.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -101,7 +101,7 @@ pub(crate) fn execute_with(
 }
 
 /// How a parallel outcome differs from the serial one.
-fn difference(serial: &Outcome, parallel: &Outcome) -> Option<String> {
+pub(crate) fn difference(serial: &Outcome, parallel: &Outcome) -> Option<String> {
     match (serial, parallel) {
         (Ok(serial), Ok(parallel)) => {
             let field = serial.difference(parallel)?;

@@ -20,6 +20,11 @@ use super::{
 
 /// The block that a seed stands for.
 pub(crate) fn generate(seed: u64) -> Case {
+    generate_sized(seed, [2, 28])
+}
+
+/// The block that a seed stands for among those of so many transactions, both bounds included.
+pub(crate) fn generate_sized(seed: u64, [fewest, most]: [u64; 2]) -> Case {
     let mut rng = Rng::new(seed);
     let fork = ALL[(seed % ALL.len() as u64) as usize];
     let world = World::new(fork, &mut rng);
@@ -29,7 +34,7 @@ pub(crate) fn generate(seed: u64) -> Case {
         header.gas_limit = rng.between(1_000_000, 4_000_000);
     }
     let mut nonces = vec![0; usize::from(SIGNERS)];
-    let count = rng.between(2, 28);
+    let count = rng.between(fewest, most);
     let txs: Vec<_> = (0..count).map(|_| transaction(&world, &mut nonces, &mut rng)).collect();
     let ommers = ommers(&world, &header, &mut rng);
     let withdrawals = withdrawals(&world, &mut rng);
