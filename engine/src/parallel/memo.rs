@@ -3,7 +3,8 @@
 //! Most of what a block hashes are old acquaintances: the entry of one account in a token's
 //! mapping, looked up to be read and again to be written; a few events, tokens and pools in the
 //! logs. A hash never changes, so it need not be worked out twice. Tables are small enough to stay
-//! in a core's cache, and each thread has its own, so that nobody waits. They hold facts, not state.
+//! in a core's cache, and each thread has its own, so that nobody waits. They hold facts, and no
+//! state.
 
 use std::cell::RefCell;
 
