@@ -95,7 +95,7 @@ fn fee_and_sender_rules_are_the_chains_own() {
     // With enough for a payment to go through: its code alone is in the way.
     let by_code = Tx::call(OWNER, 1, Address::repeat_byte(0x77)).gas_limit(21_000).gas_price(7);
     let error = stops_at(5, Fork::London, by_code);
-    assert!(error.to_string().contains("not EOA"), "{error}");
+    assert!(error.to_string().contains("senders with deployed code"), "{error}");
 }
 
 /// A block of nothing, and of nothing but one invalid transaction, ends.
