@@ -53,6 +53,10 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 pub(crate) struct Condvar(shuttle::sync::Condvar);
 
 impl Condvar {
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("one waits with what one holds");
         guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));

@@ -259,5 +259,5 @@ fn payments_are_those_of_revm() {
     let cases = number("PLEACH_CASES").unwrap_or(CASES);
     let paid = (0..cases).filter(|seed| check(*seed)).count() as u64;
     eprintln!("{cases} transactions, {paid} of them paid");
-    assert!(paid * 8 >= cases, "what is left to the EVM tests little");
+    assert!(paid * 20 >= cases, "what is left to the EVM tests little");
 }
