@@ -1,10 +1,10 @@
 //! What a transaction wrote ahead of its turn and does not write in its turn no longer counts,
 //! whatever kind of location it went to.
 //!
-//! Two threads are led towards the one order in which that shows; they may still miss it. The first transaction stops half
-//! way through; the second runs, writes, and is read by the third, which stops as well. When both
-//! have come that far, both go on: the first stores what makes the second fail in its turn, and
-//! the third has read what never was.
+//! Two threads are led towards the one order in which that shows; they may still miss it. The
+//! first transaction stops half way through; the second runs, writes, and is read by the third,
+//! which stops as well. When both have come that far, both go on: the first stores what makes the
+//! second fail in its turn, and the third has read what never was.
 
 use std::sync::Arc;
 

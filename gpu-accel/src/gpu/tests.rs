@@ -132,9 +132,15 @@ fn faults_leave_the_answers_right() {
             options.gpu.deadline = Duration::from_secs(1);
         }
         let accelerator = Accelerator::with_devices(2, &options, &mut |_| {}).unwrap();
-        assert!(accelerator.recover(&requests) == expected, "{fault:?}");
-        let metrics = accelerator.device_metrics();
-        assert!(metrics[0].failure.is_some(), "{fault:?} went unnoticed");
+        let has_failed = || accelerator.device_metrics()[0].failure.is_some();
+        // On a busy machine the threads may be done before the device has begun: then once more.
+        for _ in 0..50 {
+            assert!(accelerator.recover(&requests) == expected, "{fault:?}");
+            if has_failed() {
+                break;
+            }
+        }
+        assert!(has_failed(), "{fault:?} went unnoticed");
         assert!(accelerator.recover(&requests) == expected, "{fault:?}: the second batch");
     }
 }
