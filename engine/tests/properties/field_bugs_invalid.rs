@@ -124,7 +124,7 @@ fn one_invalid_transaction_does_not_make_the_rest_serial() {
         vec![Tx::call(signer(1), 0, poor).value(10_u64.pow(16)), Tx::call(poor, 0, OTHER).value(5)];
     txs.extend((2..=58).map(|n| Tx::call(signer(n), 0, signer(n + 100)).value(1)));
     // With data, so that they do not look cheap: of cheap ones, one thread takes several.
-    let last = |n| Tx::call(signer(n), 0, signer(n + 100)).input([1].into()).gas_limit(100_000);
+    let last = |n| Tx::call(signer(n), 0, signer(n + 100)).input(&[1]).gas_limit(100_000);
     txs.extend([59, 60].map(last));
     let case = case(fork, header(fork), &txs, state);
     Engines::check_valid(&case);
