@@ -43,8 +43,8 @@ use support::{
     rng::Rng,
 };
 
-/// Blocks that are tried unless the environment says otherwise: about half a minute on one core.
-const DEFAULT_CASES: u64 = 60;
+/// Blocks that are tried unless the environment says otherwise: some ten seconds on one core.
+const DEFAULT_CASES: u64 = 600;
 /// Schedules of each kind that a block is executed under.
 const SCHEDULES: usize = 8;
 /// As many as the machine's main thread has: the EVM's calls nest on it.
