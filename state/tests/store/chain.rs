@@ -110,6 +110,10 @@ impl Chain {
     }
 
     /// A chain that goes on where a store is, which is all that is known of it.
+    #[cfg_attr(
+        not(feature = "mdbx"),
+        expect(dead_code, reason = "what is in memory does not last")
+    )]
     pub(crate) fn resume(seed: u64, snapshot: &Snapshot) -> Self {
         let header = snapshot.header(snapshot.head().number).expect("readable").expect("there");
         let read = |at: Address| {
