@@ -48,9 +48,19 @@ struct State {
     is_closed: bool,
 }
 
+impl State {
+    /// The job on the desk, if it is one that this helper has not been in. Who gets one is inside.
+    fn enter(&mut self, seen: &mut Seen) -> Option<Job> {
+        let job = self.job.filter(|_| self.number > seen.number)?;
+        seen.number = self.number;
+        self.inside += 1;
+        Some(job)
+    }
+}
+
 /// What a helper has noticed.
 #[derive(Debug, Default)]
-struct Seen {
+pub(crate) struct Seen {
     number: u64,
     roused: u64,
 }
@@ -104,16 +114,37 @@ impl Desk {
     /// A helper's life: enters every job that it sees in time.
     pub(crate) fn serve(&self) {
         let mut seen = Seen::default();
-        while let Some(Job(work)) = self.enter(&mut seen) {
-            let inside = Inside(self);
-            // SAFETY: `inside` was counted under the lock while the job was on the desk, so that
-            // its owner is still in `share`, and stays there until `inside` is dropped.
-            #[expect(unsafe_code, reason = "the job's owner waits for those inside")]
-            let work = unsafe { &*work };
-            work();
-            drop(inside);
+        while let Some(job) = self.enter(&mut seen) {
+            self.take_part(job);
             self.look_out(seen.number);
         }
+    }
+
+    /// Enters the job on the desk, if there is one that this guest has not been in, and says
+    /// whether there was.
+    pub(crate) fn help(&self, seen: &mut Seen) -> bool {
+        if self.calls.load(Ordering::Relaxed) == seen.number {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let entered = state.enter(seen);
+        seen.number = state.number;
+        drop(state);
+        if let Some(job) = entered {
+            self.take_part(job);
+        }
+        entered.is_some()
+    }
+
+    /// Works on a job that was entered, and leaves it.
+    fn take_part(&self, Job(work): Job) {
+        let inside = Inside(self);
+        // SAFETY: `inside` was counted under the lock while the job was on the desk, so that its
+        // owner is still in `share`, and stays there until `inside` is dropped.
+        #[expect(unsafe_code, reason = "the job's owner waits for those inside")]
+        let work = unsafe { &*work };
+        work();
+        drop(inside);
     }
 
     /// Waits a while for the next job, awake.
@@ -133,19 +164,16 @@ impl Desk {
             if state.is_closed {
                 return None;
             }
-            match state.job {
-                Some(job) if state.number > seen.number => {
-                    seen.number = state.number;
-                    state.inside += 1;
-                    return Some(job);
-                }
-                _ if state.roused > seen.roused => {
-                    seen.roused = state.roused;
-                    let number = state.number;
-                    drop(state);
-                    self.look_out(number);
-                }
-                _ => self.laid_out.wait(&mut state),
+            if let Some(job) = state.enter(seen) {
+                return Some(job);
+            }
+            if state.roused > seen.roused {
+                seen.roused = state.roused;
+                let number = state.number;
+                drop(state);
+                self.look_out(number);
+            } else {
+                self.laid_out.wait(&mut state);
             }
         }
     }

@@ -17,7 +17,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use job::Desk;
+use job::{Desk, Seen};
 
 /// Threads that help the one that has work.
 ///
@@ -32,6 +32,22 @@ use job::Desk;
 pub struct Crew {
     desk: Arc<Desk>,
     helpers: Vec<JoinHandle<()>>,
+    guests: usize,
+}
+
+/// A thread of somebody else's that helps a crew while it has nothing else to do.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    desk: &'a Desk,
+    seen: Seen,
+}
+
+impl Guest<'_> {
+    /// Helps with the work that is there, if there is some that it has not helped with. Does not
+    /// wait for any, and says whether there was some.
+    pub fn help(&mut self) -> bool {
+        self.desk.help(&mut self.seen)
+    }
 }
 
 impl Crew {
@@ -41,7 +57,8 @@ impl Crew {
     /// What the operating system says if it refuses to start a thread.
     pub fn new(helpers: usize) -> io::Result<Self> {
         // What was started by then ends with the crew if the system refuses one.
-        let mut crew = Self { desk: Arc::default(), helpers: Vec::with_capacity(helpers) };
+        let mut crew =
+            Self { desk: Arc::default(), helpers: Vec::with_capacity(helpers), guests: 0 };
         for number in 0..helpers {
             let desk = Arc::clone(&crew.desk);
             let builder = Builder::new().name(format!("pleach-crew-{number}"));
@@ -50,9 +67,20 @@ impl Crew {
         Ok(crew)
     }
 
-    /// The threads that share work, the one that has it included.
+    /// A crew without threads of its own: so many are expected to come as [`Guest`]s. Without
+    /// them whoever has work does it alone.
+    pub fn of_guests(guests: usize) -> Self {
+        Self { desk: Arc::default(), helpers: Vec::new(), guests }
+    }
+
+    /// The calling thread as a guest.
+    pub fn guest(&self) -> Guest<'_> {
+        Guest { desk: &self.desk, seen: Seen::default() }
+    }
+
+    /// The threads that share work, the one that has it and guests included.
     pub fn threads(&self) -> usize {
-        self.helpers.len() + 1
+        self.helpers.len() + self.guests + 1
     }
 
     /// Wakes the helpers, for there will soon be work. They look out for it for a while.
@@ -70,7 +98,7 @@ impl Crew {
     /// # Panics
     /// If the work does, on whichever thread. Some items are done then and some are not.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
-        if self.helpers.is_empty() || items.len() < 2 {
+        if self.threads() == 1 || items.len() < 2 {
             return items.iter_mut().for_each(work);
         }
         let queue = Mutex::new(items.iter_mut());

@@ -8,6 +8,7 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
+use pleach_crew::Crew;
 use pleach_state::mpt::TouchedKey;
 
 use revm::context::TxEnv;
@@ -111,6 +112,18 @@ pub struct Engine {
     durations: Durations,
 }
 
+/// The engine's threads help a crew as long as this lives.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    pool: &'a Pool,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.pool.lend(None);
+    }
+}
+
 impl Engine {
     /// Starts the worker threads.
     ///
@@ -129,6 +142,21 @@ impl Engine {
     /// The number of threads that execute, the calling one included.
     pub fn threads(&self) -> usize {
         self.pool.len() + 1
+    }
+
+    /// Lends the engine's threads to a crew until what is returned is dropped: whenever they do not
+    /// execute, they help with the crew's work, and look out for more, awake.
+    ///
+    /// So the stages of one block, from its signatures ([`Accelerator`]) to its state root
+    /// ([`TrieWorkers`]), share one set of threads, which is woken once. The crew is best one of
+    /// guests: [`Crew::of_guests`] with as many as there are [threads](Self::threads) beside the
+    /// calling one.
+    ///
+    /// [`Accelerator`]: pleach_gpu_accel::Accelerator
+    /// [`TrieWorkers`]: pleach_state::mpt::TrieWorkers
+    pub fn lend_threads(&self, crew: &Arc<Crew>) -> Lent<'_> {
+        self.pool.lend(Some(Arc::clone(crew)));
+        Lent { pool: &self.pool }
     }
 
     /// Executes a block; the output equals [`execute_serial`](crate::execute_serial)'s in every

@@ -134,9 +134,9 @@ impl Work for Help {
 }
 
 /// Rounds without anything to do after which a helper begins to sleep in between.
-const PATIENT_ROUNDS: u32 = 2_000;
+pub(crate) const PATIENT_ROUNDS: u32 = 2_000;
 /// How long it sleeps then: about as long as a transaction takes.
-const NAP: Duration = Duration::from_micros(20);
+pub(crate) const NAP: Duration = Duration::from_micros(20);
 
 /// Helps a follower until it is over.
 pub(crate) fn help(follower: &dyn Follower, is_over: impl Fn() -> bool) {

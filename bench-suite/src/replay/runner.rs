@@ -40,6 +40,8 @@ use crate::{
 /// Replays blocks, one after another, on the same engine.
 #[derive(Debug)]
 pub(super) struct Runner {
+    /// Who helps with all that is not execution.
+    crew: Arc<Crew>,
     accelerator: Arc<Accelerator>,
     engine: Engine,
     trie_workers: TrieWorkers,
@@ -125,9 +127,10 @@ impl Runner {
     /// What the operating system says if it refuses.
     pub(super) fn new(args: &ReplayArgs, lists: Option<Lists>) -> io::Result<Self> {
         let threads = args.threads();
-        // Recovery and tries never work at the same time.
-        let crew = Arc::new(Crew::new(threads - 1)?);
+        // A block's stages come one after another, so that the engine's threads serve them all.
+        let crew = Arc::new(Crew::of_guests(threads - 1));
         Ok(Self {
+            crew: Arc::clone(&crew),
             accelerator: Arc::new(args.device.accelerator_sharing(Arc::clone(&crew))?),
             engine: Engine::new(EngineConfig { threads })?,
             trie_workers: trie_workers_sharing(crew),
@@ -193,7 +196,9 @@ impl Runner {
         let BlockInput { chain, block, prestate, .. } = input;
         let homestead = chain.is_homestead_active_at_block(block.header.number);
         let signed = (self.whole || self.stream.is_some()).then(|| block.clone());
+        let lent = self.engine.lend_threads(&self.crew);
         let (block, time) = timed(|| RecoveredBlock::recover(block, homestead, &self.accelerator));
+        drop(lent);
         measured.recover_ms = Some(milliseconds(time));
         let mut subject = self.subject(chain, Arc::new(block?), prestate, checks)?;
         subject.name = name;
@@ -258,6 +263,7 @@ impl Runner {
         let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
         let means = Means {
             engine: &self.engine,
+            crew: &self.crew,
             accelerator: &self.accelerator,
             workers: &self.trie_workers,
             options: self.options,

@@ -8,6 +8,7 @@ use std::{io, sync::Arc, time::Instant};
 
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_primitives::B256;
+use pleach_crew::Crew;
 use pleach_engine::{
     BlockOutput, ChainSpec, Engine, ExecuteOptions, RecoveredBlock, execute_serial,
 };
@@ -38,6 +39,8 @@ pub(super) struct WholeBlock<'a> {
 /// The threads of whole runs.
 pub(super) struct Means<'a> {
     pub(super) engine: &'a Engine,
+    /// Who helps the accelerator and the tries.
+    pub(super) crew: &'a Arc<Crew>,
     pub(super) accelerator: &'a Accelerator,
     pub(super) workers: &'a TrieWorkers,
     pub(super) options: ExecuteOptions,
@@ -154,6 +157,7 @@ fn run_parallel(
 ) -> Result<Ran, Stop> {
     let start = Instant::now();
     let mut clock = Clock(start);
+    let _lent = means.engine.lend_threads(means.crew);
     let block = RecoveredBlock::recover(block, whole.homestead, means.accelerator)?;
     let block = Arc::new(block);
     let recover_ms = clock.lap();

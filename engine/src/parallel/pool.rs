@@ -1,11 +1,17 @@
-//! Worker threads that live as long as the engine and sleep between blocks.
+//! Worker threads that live as long as the engine and sleep between blocks, unless they are lent.
 
 use std::{
     io,
     sync::{Arc, Weak},
+    thread,
 };
 
-use crate::sync::{Builder, Condvar, JoinHandle, Mutex};
+use pleach_crew::Crew;
+
+use crate::{
+    follow::{NAP, PATIENT_ROUNDS},
+    sync::{AtomicU64, Builder, Condvar, JoinHandle, Mutex, Ordering, spin_loop},
+};
 
 /// Something that several threads work on until it is done.
 pub(crate) trait Work: Send + Sync {
@@ -24,6 +30,9 @@ pub(crate) struct Pool {
 struct Inbox {
     state: Mutex<InboxState>,
     changed: Condvar,
+    /// Counts changes of the state, for those who look without the lock. Relaxed: who sees it move
+    /// takes the lock, which orders the rest.
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -34,7 +43,17 @@ struct InboxState {
     generation: u64,
     /// How many more workers the work has a place for.
     places: usize,
+    /// Whom to help while there is no work.
+    lent: Option<Arc<Crew>>,
     closed: bool,
+}
+
+/// What a worker does next.
+enum Next {
+    /// Take part in work of this generation.
+    Work(Weak<dyn Work>, u64),
+    /// Help the crew until the state has changed so often.
+    Help(Arc<Crew>, u64),
 }
 
 impl std::fmt::Debug for Inbox {
@@ -63,11 +82,11 @@ impl Pool {
 
     /// Hands work to so many workers, all at most. The others sleep on.
     pub(crate) fn submit(&self, work: Weak<dyn Work>, workers: usize) {
-        let mut state = self.inbox.state.lock();
-        state.work = Some(work);
-        state.generation += 1;
-        state.places = workers;
-        drop(state);
+        self.inbox.change(|state| {
+            state.work = Some(work);
+            state.generation += 1;
+            state.places = workers;
+        });
         if workers >= self.len() {
             self.inbox.changed.notify_all();
             return;
@@ -77,35 +96,74 @@ impl Pool {
             self.inbox.changed.notify_one();
         }
     }
+
+    /// Lets the workers help a crew while they have no work, and wakes them for it; or, with none,
+    /// lets them sleep again.
+    pub(crate) fn lend(&self, crew: Option<Arc<Crew>>) {
+        self.inbox.change(|state| state.lent = crew);
+        self.inbox.changed.notify_all();
+    }
 }
 
 /// Deep call stacks stay within revm's own frames; this is what the main thread has on Linux.
 const STACK_BYTES: usize = 8 << 20;
 
 impl Inbox {
+    fn change(&self, change: impl FnOnce(&mut InboxState)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn serve(&self) {
         let mut seen = 0;
-        while let Some((work, generation)) = self.next(seen) {
-            seen = generation;
-            if let Some(work) = work.upgrade() {
-                work.work();
+        while let Some(next) = self.next(seen) {
+            match next {
+                Next::Work(work, generation) => {
+                    seen = generation;
+                    if let Some(work) = work.upgrade() {
+                        work.work();
+                    }
+                }
+                Next::Help(crew, changes) => self.help(&crew, changes),
             }
         }
     }
 
-    fn next(&self, seen: u64) -> Option<(Weak<dyn Work>, u64)> {
+    /// What to do next; none if the pool is closed.
+    fn next(&self, seen: u64) -> Option<Next> {
         let mut state = self.state.lock();
         loop {
             if state.closed {
                 return None;
             }
-            match &state.work {
-                Some(work) if state.generation > seen && state.places > 0 => {
-                    let taken = (work.clone(), state.generation);
+            match (&state.work, &state.lent) {
+                (Some(work), _) if state.generation > seen && state.places > 0 => {
+                    let taken = Next::Work(work.clone(), state.generation);
                     state.places -= 1;
                     return Some(taken);
                 }
+                (_, Some(crew)) => {
+                    let changes = self.changes.load(Ordering::Relaxed);
+                    return Some(Next::Help(Arc::clone(crew), changes));
+                }
                 _ => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// Helps a crew, awake, until the state changes.
+    fn help(&self, crew: &Crew, changes: u64) {
+        let mut guest = crew.guest();
+        let mut rounds = 0;
+        while self.changes.load(Ordering::Relaxed) == changes {
+            if guest.help() {
+                rounds = 0;
+            } else if rounds < PATIENT_ROUNDS {
+                rounds += 1;
+                spin_loop();
+            } else {
+                thread::sleep(NAP);
             }
         }
     }
@@ -113,7 +171,7 @@ impl Inbox {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.inbox.state.lock().closed = true;
+        self.inbox.change(|state| state.closed = true);
         self.inbox.changed.notify_all();
         for thread in self.threads.drain(..) {
             // A worker that panicked has nothing more to say here.
@@ -156,5 +214,32 @@ mod tests {
             meeting.all.wait();
             assert_eq!(meeting.came.load(Ordering::Relaxed), wanted);
         }
+    }
+
+    /// They help while they are lent, take work all the same, and no longer help afterwards.
+    #[test]
+    fn workers_that_are_lent_help_and_still_work() {
+        let pool = Pool::new(2).unwrap();
+        let crew = Arc::new(Crew::of_guests(2));
+        for _ in 0..20 {
+            pool.lend(Some(Arc::clone(&crew)));
+            // Each piece ends when all three threads have one.
+            let all = Barrier::new(3);
+            crew.each(&mut [(); 3], |()| {
+                all.wait();
+            });
+            let meeting = Arc::new(Meeting { came: AtomicUsize::new(0), all: Barrier::new(3) });
+            let work: Arc<dyn Work> = meeting.clone();
+            pool.submit(Arc::downgrade(&work), 2);
+            meeting.all.wait();
+            crew.each(&mut [(); 3], |()| {
+                all.wait();
+            });
+            pool.lend(None);
+        }
+        drop(pool);
+        let mut done = [false; 3];
+        crew.each(&mut done, |done| *done = true);
+        assert_eq!(done, [true; 3], "without guests the work is done all the same");
     }
 }
