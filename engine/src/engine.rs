@@ -346,7 +346,7 @@ impl Engine {
             let weights = self.durations.weigh(block);
             let follower = ahead.follower.clone();
             let (prestate, threads) = (prestate.clone(), ahead.workers + 1);
-            Committed::new(prestate, block, &weights, threads, &self.spare, follower)
+            Committed::new(prestate, block, (&weights, &ahead.hot), threads, &self.spare, follower)
         };
         let before = Before::Memory(db.shared());
         let (db, result, metrics) = self.run_over(db, before, chain, block, ahead)?;

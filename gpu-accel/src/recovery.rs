@@ -95,21 +95,24 @@ fn shared<R: Sync>(
     if requests.len() <= RECOVER_INLINE {
         return recover(requests);
     }
-    let threads = crew.threads();
+    let portion = portion(requests.len(), crew.threads());
     let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
     let work = |requests: &[R], answers: &mut [_]| answers.copy_from_slice(&recover(requests));
-    share(crew, requests, &mut answers, |left| portion(left, threads), work);
+    share(crew, requests, &mut answers, portion, work);
     answers
 }
 
-/// Signatures that a thread takes of those left: half of its fair share, so that a thread that is
-/// held up does not hold up all; but all of its share where that is little, since each portion
-/// costs some inversions, as much time as two or three signatures. Whole vectors, and no more than
-/// share one batch.
-fn portion(left: usize, threads: usize) -> usize {
+/// How many signatures of those left a thread takes next. Each portion costs some inversions, as
+/// much time as two or three signatures: so every thread takes all of its share of a small batch
+/// at once. Of a large one it takes half of its share of what is left, so that a thread that is held
+/// up does not hold up all. Whole vectors, and no more than share one batch.
+fn portion(total: usize, threads: usize) -> impl Fn(usize) -> usize {
     const LANES: usize = 8;
-    const LITTLE: usize = 32;
-    let fair = left.div_ceil(threads);
-    let portion = if fair <= LITTLE { fair } else { (fair / 2).max(LITTLE) };
-    portion.next_multiple_of(LANES).min(RECOVER_BATCH)
+    const SMALL: usize = 128;
+    const LEAST: usize = 64;
+    let fair = move |signatures: usize| signatures.div_ceil(LANES).div_ceil(threads) * LANES;
+    move |left| match fair(total) {
+        share if share <= SMALL => share,
+        _ => (fair(left) / 2).next_multiple_of(LANES).clamp(LEAST, RECOVER_BATCH),
+    }
 }

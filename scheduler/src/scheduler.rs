@@ -11,13 +11,16 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock},
 };
 
-/// A transaction that should start out of its order: as soon as all below `before` have started.
+/// A transaction that should start out of its order: as soon as all below `before` have started,
+/// and `after` has executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EarlyStart {
     /// The lowest transaction that may wait until this one has started.
     pub before: TxIdx,
     /// The transaction itself.
     pub index: TxIdx,
+    /// A lower transaction that it is expected to rest on.
+    pub after: Option<TxIdx>,
 }
 
 /// Neighbouring transactions that one thread has reserved. See [`Scheduler::claim_in_run`].
@@ -29,6 +32,9 @@ pub struct Run {
 
 /// How far above the frontier a transaction may be to be left to the committer.
 const CLOSE: usize = 2;
+
+/// How many early starts that are due a thread looks at.
+const EARLY_AT_ONCE: usize = 8;
 
 /// What the committer finds at the frontier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +63,7 @@ pub struct Scheduler {
     /// hint on who had better run what comes next.
     committer_waits: AtomicBool,
     halted: AtomicBool,
-    /// Transactions that start out of their order, and how many of them have.
+    /// Transactions that start out of their order, and how many of the first of them have.
     early: Box<[EarlyStart]>,
     next_early: AtomicUsize,
     /// Who waits for whom: dependency to waiting transactions.
@@ -153,19 +159,34 @@ impl Scheduler {
         None
     }
 
-    /// Claims a transaction whose early start is due.
+    /// Claims a transaction whose early start is due, of those next in the list.
     fn claim_early(&self, cursor: TxIdx) -> Option<Version> {
-        loop {
-            // Relaxed: who gets which start is settled by the exchange, and the claim by the
-            // status word.
-            let next = self.next_early.load(Ordering::Relaxed);
-            let start = self.early.get(next).filter(|start| start.before <= cursor)?;
-            let order = (Ordering::Relaxed, Ordering::Relaxed);
-            let taken = self.next_early.compare_exchange(next, next + 1, order.0, order.1).is_ok();
-            if let Some(version) = taken.then(|| self.try_claim(start.index)).flatten() {
-                return Some(version);
+        // Relaxed: where to begin to look is a hint, and the status word settles the claim.
+        let first = self.next_early.load(Ordering::Relaxed);
+        let due = self.early.get(first..)?.iter().take_while(|start| start.before <= cursor);
+        for (offset, start) in due.take(EARLY_AT_ONCE).enumerate() {
+            // Past the end of the block there is nothing to start.
+            let status = self.statuses.get(start.index).map(StatusWord::load);
+            match status.filter(|status| status.incarnation == 0).map(|status| status.phase) {
+                Some(Phase::Ready) => {
+                    let rests_on = start.after.filter(|after| *after < self.len());
+                    if rests_on.is_none_or(|after| self.has_executed(after))
+                        && let Some(version) = self.try_claim(start.index)
+                    {
+                        return Some(version);
+                    }
+                }
+                Some(Phase::Blocked) => {}
+                // It has started. Who comes next need not look at it, nor at what lies before.
+                _ if offset == 0 => {
+                    let next = (first, first + 1);
+                    let order = (Ordering::Relaxed, Ordering::Relaxed);
+                    let _ = self.next_early.compare_exchange(next.0, next.1, order.0, order.1);
+                }
+                _ => {}
             }
         }
+        None
     }
 
     /// Claims one given transaction, if it is ready.

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use pleach_scheduler::{EarlyStart, Frontier, Run, Scheduler};
+use pleach_scheduler::{EarlyStart, Frontier, Run, Scheduler, Version};
 
 /// A small generator of numbers that only have to be unlike one another.
 struct Numbers(u64);
@@ -26,6 +26,7 @@ fn wrong_hints(numbers: &mut Numbers) -> Vec<EarlyStart> {
     let mut hint = || EarlyStart {
         before: numbers.below(TRANSACTIONS + 5),
         index: numbers.below(TRANSACTIONS + 5),
+        after: Some(numbers.below(2 * TRANSACTIONS)).filter(|after| *after < TRANSACTIONS + 5),
     };
     let mut hints: Vec<_> = (0..20).map(|_| hint()).collect();
     hints.sort();
@@ -76,4 +77,21 @@ fn wrong_early_starts_and_long_runs_lose_nothing() {
         let most = runs.iter().map(|runs| runs.load(Ordering::Relaxed)).max();
         assert!(most <= Some(3), "seed {seed}: an incarnation too many");
     }
+}
+
+/// Each link of a chain starts when the one before it has executed, and not before its time.
+#[test]
+fn a_chain_starts_link_by_link() {
+    let link = |before, index, after| EarlyStart { before, index, after };
+    let chain = vec![link(0, 4, None), link(0, 6, Some(4)), link(2, 8, Some(6))];
+    let scheduler = Scheduler::new(10, 3).with_early_starts(chain);
+    let (mut one, mut other) = (Run::default(), Run::default());
+    let mut next = |run: &mut Run| scheduler.claim_in_run(run, |_| 1).map(|version| version.index);
+    assert_eq!([next(&mut one), next(&mut other)], [Some(4), Some(0)]);
+    scheduler.finish(Version { index: 4, incarnation: 0 });
+    assert_eq!([next(&mut one), next(&mut other)], [Some(6), Some(1)]);
+    assert_eq!(next(&mut other), Some(2), "6 is still running");
+    scheduler.finish(Version { index: 6, incarnation: 0 });
+    assert_eq!([next(&mut one), next(&mut other)], [Some(8), Some(3)]);
+    assert_eq!([next(&mut one), next(&mut other)], [Some(5), Some(7)]);
 }

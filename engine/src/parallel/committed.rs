@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use alloy_evm::block::BalIndexedDatabase;
+use alloy_evm::{block::BalIndexedDatabase, eth::EthEvmFactory};
 use alloy_primitives::{Address, B256, U256};
 use pleach_scheduler::{EntryId, Pen, Scheduler, TxIdx};
 use revm::{
@@ -23,9 +23,11 @@ use revm::{
 
 use super::{
     bundle::{Gathering, gather},
-    early::early_starts,
+    early::{Expected, early_starts},
+    hot::Hot,
     location::Writer,
     mv_memory::{After, MvMemory},
+    observe::SpeculativeEvmFactory,
     parts::Known,
     read_set::{AccountRead, ReadSet},
     session::MAX_INCARNATIONS,
@@ -147,18 +149,21 @@ pub(crate) struct Committed<P> {
 
 impl<P: Prestate> Committed<P> {
     /// The state before a block that so many threads work on. `weights` say how long each
-    /// transaction is expected to take, in gas.
+    /// transaction is expected to take, in gas, and `hot` which are expected to rest on one
+    /// another.
     pub(crate) fn new(
         prestate: Arc<P>,
         block: &RecoveredBlock,
-        weights: &[u64],
+        (weights, hot): (&[u64], &[Hot]),
         threads: usize,
         spare: &SpareMemory,
         follower: Option<Arc<dyn Follower>>,
     ) -> Self {
         let header = block.header();
         let transactions = block.transactions().len();
-        let early = early_starts(weights.iter().copied(), header.gas_used, threads);
+        let targets = block.tx_envs().iter().map(EthEvmFactory::target);
+        let txs = Expected::of(hot, weights.iter().copied().zip(targets));
+        let early = early_starts(txs, header.gas_used, threads);
         let memory = spare.take(transactions, room_for(block), header.beneficiary);
         let shared = Shared {
             memory,

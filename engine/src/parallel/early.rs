@@ -1,43 +1,82 @@
 //! Which transactions had better start before their turn to start.
 //!
 //! Transactions start in block order: what lower ones write is then mostly there to be read. But a
-//! long one that starts late keeps one thread busy while the others have run out of work. How long
-//! it will take is guessed from its gas limit; a wrong guess costs time and nothing else.
+//! long one that starts late keeps one thread busy while the others have run out of work, and so
+//! does a chain of transactions that rest on one another. How long one will take is guessed from
+//! its gas limit, and who rests on whom from earlier blocks; a wrong guess costs time and nothing
+//! else.
 
-use pleach_scheduler::EarlyStart;
+use std::collections::HashMap;
+
+use alloy_primitives::Address;
+use pleach_scheduler::{EarlyStart, TxIdx};
+
+use super::hot::Hot;
+use crate::sync::RandomState;
 
 /// A transaction is long if it may take this share of what each thread has to do.
 const LONG: u64 = 8;
+/// The rest of a chain is, if it may take this share. It has to be larger: what its links rest on
+/// beside each other is less likely to be there when they start early.
+const LONG_CHAIN: u64 = 3;
 
-/// The early starts of a block, in order. `limits` are gas limits in block order; `gas` is what the
-/// block uses, as far as is known; `threads` share the work.
+/// A transaction as far as its start is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// How long it may take, in gas.
+    pub(super) weight: u64,
+    /// The group of its target, if that is held to be hot.
+    pub(super) group: Option<Address>,
+}
+
+impl Expected {
+    /// What is expected of transactions, given the weight and target of each.
+    pub(super) fn of(
+        hot: &[Hot],
+        txs: impl Iterator<Item = (u64, Option<Address>)>,
+    ) -> impl Iterator<Item = Self> {
+        let groups: HashMap<Address, Address, RandomState> = hot.iter().copied().collect();
+        txs.map(move |(weight, target)| {
+            let group = target.and_then(|target| groups.get(&target).copied());
+            Self { weight, group }
+        })
+    }
+}
+
+/// What has to be known of a transaction to tell when it should start.
+struct Place {
+    /// Work that starts before it does.
+    ahead: u64,
+    /// The weight of what cannot end before it has: itself, and the rest of its chain.
+    tail: u64,
+    /// The link of the chain before it.
+    after: Option<TxIdx>,
+    /// Whether it is a link of a chain.
+    linked: bool,
+}
+
+/// The early starts of a block, in order. `gas` is what the block uses, as far as is known;
+/// `threads` share the work.
 pub(super) fn early_starts(
-    limits: impl Iterator<Item = u64>,
+    txs: impl Iterator<Item = Expected>,
     gas: u64,
     threads: usize,
 ) -> Vec<EarlyStart> {
-    let threads = threads as u64;
-    let mut sum = 0;
-    // Work that starts before each transaction does.
-    let before: Vec<(u64, u64)> = limits
-        .map(|limit| {
-            let limit = limit.min(gas);
-            sum += limit;
-            (sum - limit, limit)
-        })
-        .collect();
     if threads < 2 {
         return Vec::new();
     }
+    let threads = threads as u64;
+    let (places, sum) = places(txs, gas);
     let mut starts: Vec<EarlyStart> = Vec::new();
-    for (index, (ahead, limit)) in before.iter().enumerate() {
-        let long = limit.saturating_mul(threads * LONG) > sum;
+    for (index, Place { ahead, tail, after, linked }) in places.iter().enumerate() {
+        let share = if *linked { LONG_CHAIN } else { LONG };
+        let long = tail.saturating_mul(threads * share) > sum;
         // Threads share what is ahead, so a transaction in its order ends at ahead / threads +
-        // limit, and all should end at sum / threads.
-        let last_start = sum.saturating_sub(limit.saturating_mul(threads));
+        // tail, and all should end at sum / threads.
+        let last_start = sum.saturating_sub(tail.saturating_mul(threads));
         if long && *ahead > last_start {
-            let before = before.partition_point(|(ahead, _)| *ahead < last_start);
-            starts.push(EarlyStart { before, index });
+            let before = places.partition_point(|place| place.ahead < last_start);
+            starts.push(EarlyStart { before, index, after: *after });
         }
     }
     starts.retain(|start| start.before < start.index);
@@ -45,13 +84,55 @@ pub(super) fn early_starts(
     starts
 }
 
+/// Each transaction's place, and the weight of all.
+fn places(txs: impl Iterator<Item = Expected>, gas: u64) -> (Vec<Place>, u64) {
+    let mut sum: u64 = 0;
+    let mut last: HashMap<Address, TxIdx, RandomState> = HashMap::default();
+    let mut places: Vec<Place> = Vec::new();
+    for (index, Expected { weight, group }) in txs.enumerate() {
+        let tail = weight.min(gas);
+        let after = group.and_then(|group| last.insert(group, index));
+        places.push(Place { ahead: sum, tail, after, linked: after.is_some() });
+        sum = sum.saturating_add(tail);
+    }
+    for index in (0..places.len()).rev() {
+        let Place { tail, after, .. } = places[index];
+        if let Some(after) = after {
+            places[after].tail = places[after].tail.saturating_add(tail);
+            places[after].linked = true;
+        }
+    }
+    (places, sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn starts(limits: &[u64], threads: usize) -> Vec<(usize, usize)> {
-        let starts = early_starts(limits.iter().copied(), u64::MAX, threads);
+        let txs = limits.iter().map(|weight| Expected { weight: *weight, group: None });
+        let starts = early_starts(txs, u64::MAX, threads);
+        assert!(starts.iter().all(|start| start.after.is_none()));
         starts.into_iter().map(|start| (start.before, start.index)).collect()
+    }
+
+    #[test]
+    fn a_chain_at_the_end_starts_in_time() {
+        let [hot, kin, cold] = [1, 2, 3].map(Address::with_last_byte);
+        // Work of 100 of no chain, then two contracts of one group in turns.
+        let links = [hot, kin, hot, kin].map(|target| (25, Some(target)));
+        let txs = (0..10).map(|_| (10, Some(cold))).chain(links);
+        let known = [(hot, hot), (kin, hot)];
+        let starts = |hot: &[Hot]| {
+            let starts = early_starts(Expected::of(hot, txs.clone()), u64::MAX, 2);
+            starts.into_iter().map(|start| (start.before, start.index, start.after)).collect()
+        };
+        // With 200 for two threads the chain of 100 begins with the block; its second link is due
+        // when as much as the first has been done by the other thread as well, and so on. The last
+        // alone is nothing long.
+        let expected: Vec<_> = vec![(0, 10, None), (5, 11, Some(10)), (10, 12, Some(11))];
+        assert_eq!(starts(&known), expected);
+        assert_eq!(starts(&[]), []);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use revm::{
 use super::{
     bundle::Gathering,
     committer::{Committer, Effort, Step},
-    early::early_starts,
+    early::{Expected, early_starts},
     hot::{Heat, Hot, HotTargets},
     location::Writer,
     mv_memory::MvMemory,
@@ -162,7 +162,7 @@ impl Before {
     fn into_shared<E: SpeculativeEvmFactory>(
         self,
         changes: &[EvmState],
-        txs: &[E::Tx],
+        (txs, hot): (&[E::Tx], &[Hot]),
         block: &E::BlockEnv,
         workers: usize,
         follower: Option<Arc<dyn Follower>>,
@@ -173,7 +173,8 @@ impl Before {
         };
         let gas = block.gas_limit();
         let memory = MvMemory::new(txs.len(), gas, block.beneficiary());
-        let early = early_starts(txs.iter().map(E::gas_limit), gas, workers + 1);
+        let expected = Expected::of(hot, txs.iter().map(|tx| (E::gas_limit(tx), E::target(tx))));
+        let early = early_starts(expected, gas, workers + 1);
         let scheduler = Scheduler::new(txs.len(), MAX_INCARNATIONS).with_early_starts(early);
         let (memory, gathering) = (Arc::new(memory), Gathering::default());
         let is_over = AtomicBool::new(false);
@@ -230,7 +231,8 @@ impl<E: SpeculativeEvmFactory, V> PleachEvm<E, V> {
         let Some(block) = announced.take() else { return };
         let (factory, env) = (self.factory.clone(), self.env.clone());
         let workers = block.workers.min(block.pool.len());
-        let (txs, block_env, follower) = (&block.txs, &env.block_env, block.follower);
+        let (txs, block_env, follower) = (&*block.txs, &env.block_env, block.follower);
+        let txs = (txs, &*block.hot);
         let shared = block.before.into_shared::<E>(changes, txs, block_env, workers, follower);
         let hot = HotTargets::known(block.hot);
         let session = Session::new(factory, env, block.txs, shared, hot, workers, block.tracer);

@@ -17,10 +17,12 @@ use super::{
     value::Value,
 };
 
-/// Pieces of work for each thread, so that a thread that is done early finds more.
-const PIECES_PER_THREAD: usize = 8;
-/// Changes below which another thread is not worth waking.
-const MIN_PIECE: usize = 16;
+/// What share of the changes left, of a thread's own, it takes at once: large pieces first, for
+/// many hashes fill a vector better, and small ones last, so that threads end together.
+const SHARE_OF_OWN: usize = 2;
+/// Changes that are worth taking as a piece, and the most that are: many nodes of one depth are
+/// hashed together, and should still be near the core when their parents are.
+const PIECE: std::ops::RangeInclusive<usize> = 4..=512;
 /// Keys that are hashed in less time than it takes to call a thread that is awake.
 const MIN_HASHED: usize = 128;
 
@@ -172,9 +174,7 @@ impl TrieWorkers {
         parts: Vec<PartChanges<'_, V>>,
         cx: Reading<'_>,
     ) -> Result<(), TrieError> {
-        let total: usize = parts.iter().map(|part| part.changes.len()).sum();
-        let piece = (total / (self.threads() * PIECES_PER_THREAD)).max(MIN_PIECE);
-        self.each(pieces(parts, piece), |piece| {
+        self.each(pieces(parts, self.threads()), |piece| {
             for PartChanges { part, changes, owner } in piece.iter_mut() {
                 part.warm(changes.iter().map(|change| &change.key));
                 part.apply(changes, Reading { owner: *owner, ..cx })?;
@@ -186,16 +186,25 @@ impl TrieWorkers {
     }
 }
 
-/// Gathers parts until there are at least so many changes in a piece.
-fn pieces<V: Value>(parts: Vec<PartChanges<'_, V>>, least: usize) -> Vec<Vec<PartChanges<'_, V>>> {
+/// Divides parts into pieces, each a share of the changes that are left when it is taken. Parts
+/// with many changes come first, for none is divided.
+fn pieces<V: Value>(
+    mut parts: Vec<PartChanges<'_, V>>,
+    threads: usize,
+) -> Vec<Vec<PartChanges<'_, V>>> {
+    if threads == 1 {
+        return vec![parts];
+    }
+    parts.sort_by_key(|part| std::cmp::Reverse(part.changes.len()));
+    let mut left: usize = parts.iter().map(|part| part.changes.len()).sum();
     let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    let mut changes = 0;
+    let (mut piece, mut changes) = (Vec::new(), 0);
     for part in parts {
         changes += part.changes.len();
         piece.push(part);
-        if changes >= least {
+        if changes >= (left / (threads * SHARE_OF_OWN)).clamp(*PIECE.start(), *PIECE.end()) {
             pieces.push(std::mem::take(&mut piece));
+            left -= changes;
             changes = 0;
         }
     }
