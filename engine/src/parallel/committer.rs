@@ -12,7 +12,7 @@ use super::{
     location::Writer,
     observe::SpeculativeEvmFactory,
     receipts::HandedBloom,
-    session::{Clock, Runner, SPIN_ROUNDS, Session, Speculated, pause},
+    session::{Clash, Clock, Runner, SPIN_ROUNDS, Session, Speculated, pause},
     trace::Lane,
     validate::{Validation, correct_balances, stale_writer, validate},
 };
@@ -132,6 +132,9 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     /// What to do about the next transaction, given the committed state.
     pub(super) fn step<DB: Database>(&mut self, db: &mut DB) -> Step<E::HaltReason> {
         let session = Arc::clone(&self.session);
+        for Clash { index, culprit } in session.take_clashes() {
+            self.learn(index, culprit);
+        }
         if self.gives_up() && !session.scheduler().is_halted() {
             session.scheduler().halt();
             self.lane.stops();
@@ -185,7 +188,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
 
     /// Hands out a speculative result if it stands, else takes the transaction over.
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
-        let session = &self.session;
+        let session = &Arc::clone(&self.session);
         let index = version.index;
         let tx = &session.txs[index];
         let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
@@ -215,10 +218,8 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
             let gas = result.result.tx_gas_used();
             session.counters().count_abort(gas);
             let culprit = stale_writer(&session.shared, Writer::transaction(index), reads);
-            let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
-            let newly_hot = self.record.aborted(target, culprit, &session.hot);
-            let chain = |target| newly_hot && session.is_mostly_hot(index, target);
-            self.mostly_hot |= target.is_some_and(chain);
+            self.record.fell();
+            self.learn(index, culprit);
             self.lane.falls(index, gas, reads, memory, db, self.validation);
             self.overtaken = std::mem::take(&mut speculated.writes);
         } else {
@@ -227,6 +228,18 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
         self.bloom.hand(None);
         assert!(session.scheduler().reclaim(version), "the committer found it executed");
         self.run_in_turn(index)
+    }
+
+    /// Learns from an incarnation that did not stand, because of what `culprit` wrote if that is
+    /// known.
+    fn learn(&mut self, index: TxIdx, culprit: Option<TxIdx>) {
+        let session = &self.session;
+        let tx = &session.txs[index];
+        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
+        let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
+        let newly_hot = self.record.aborted(target, culprit, &session.hot);
+        let chain = |target| newly_hot && session.is_mostly_hot(index, target);
+        self.mostly_hot |= target.is_some_and(chain);
     }
 
     fn run_in_turn(&mut self, index: TxIdx) -> Step<E::HaltReason> {

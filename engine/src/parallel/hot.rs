@@ -154,6 +154,11 @@ impl Record {
         Heat { hot: hot.all(), cooled: self.cooled.clone(), chain }
     }
 
+    /// Counts a result that was there at its turn and did not stand.
+    pub(super) const fn fell(&mut self) {
+        self.all.aborted += 1;
+    }
+
     /// Counts an abort for what a transaction that called `culprit` wrote, if that is known.
     /// Returns whether the target has just become hot.
     pub(super) fn aborted(
@@ -162,7 +167,6 @@ impl Record {
         culprit: Option<Address>,
         hot: &HotTargets,
     ) -> bool {
-        self.all.aborted += 1;
         let Some(target) = target else { return false };
         let tally = self.by_target.entry(target).or_default();
         tally.aborted += 1;

@@ -24,10 +24,10 @@ use super::{
     pool::Work,
     read_set::ReadSet,
     trace::{Ending, Lane, Tracer},
-    validate::still_reads_the_same,
+    validate::{stale_writer, still_reads_the_same},
     view::{Shared, View, ViewError},
 };
-use crate::sync::{AtomicU64, AtomicUsize, MODEL, Mutex, Ordering, spin_loop};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, MODEL, Mutex, Ordering, spin_loop};
 
 /// How often a transaction is run speculatively before it is left to the committer.
 pub(super) const MAX_INCARNATIONS: u32 = 3;
@@ -80,6 +80,8 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     /// Threads that have come to work so far, the committer included.
     arrived: AtomicUsize,
     pub(super) hot: HotTargets,
+    /// What workers have found out since the committer last asked.
+    clashes: Clashes,
     /// Threads that work on the block beside the committer.
     workers: usize,
     /// Where to write down what happens when, if somebody asked for it.
@@ -120,7 +122,8 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         // The committer has two: one of its own, and one as it helps the workers.
         let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
         let arrived = AtomicUsize::new(1);
-        Self { shared, factory, env, txs, slots, counters, arrived, hot, workers, tracer }
+        let clashes = Clashes::default();
+        Self { shared, factory, env, txs, slots, counters, arrived, hot, clashes, workers, tracer }
     }
 
     /// The committer's own counters.
@@ -160,6 +163,11 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         let rest = &self.txs[index..];
         let calls = rest.iter().filter(|tx| E::target(tx) == Some(target)).count();
         calls * 4 >= rest.len() * 3
+    }
+
+    /// Incarnations that were overtaken since the last call.
+    pub(super) fn take_clashes(&self) -> Vec<Clash> {
+        self.clashes.take()
     }
 
     /// Takes what the latest incarnation left.
@@ -233,6 +241,38 @@ pub(super) fn pause(round: u32) {
         std::thread::yield_now();
     } else {
         spin_loop();
+    }
+}
+
+/// An incarnation was overtaken: a lower transaction wrote what it had read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Clash {
+    pub(super) index: TxIdx,
+    /// Who wrote it, if that is known.
+    pub(super) culprit: Option<TxIdx>,
+}
+
+/// A box of clashes, which is nearly always empty.
+#[derive(Debug, Default)]
+struct Clashes {
+    /// A hint, so that the lock is taken only where there is something.
+    any: AtomicBool,
+    clashes: Mutex<Vec<Clash>>,
+}
+
+impl Clashes {
+    fn add(&self, clash: Clash) {
+        self.clashes.lock().push(clash);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Vec<Clash> {
+        if !self.any.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut clashes = self.clashes.lock();
+        self.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *clashes)
     }
 }
 
@@ -409,6 +449,8 @@ impl<E: SpeculativeEvmFactory> Runner<E> {
         let worth_a_check = result.result.tx_gas_used() >= CHECKED_FROM;
         if worth_a_check && !still_reads_the_same(memory, writer, &speculated.reads) {
             let gas = result.result.tx_gas_used();
+            let culprit = stale_writer(&session.shared, writer, &speculated.reads);
+            session.clashes.add(Clash { index, culprit });
             self.lane.is_overtaken(index, gas, memory, &speculated.reads);
             self.spare = Some(speculated);
             session.counters[self.number].count_abort(gas);

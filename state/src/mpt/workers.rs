@@ -17,12 +17,15 @@ use super::{
     value::Value,
 };
 
-/// What share of the changes left, of a thread's own, it takes at once: large pieces first, for
-/// many hashes fill a vector better, and small ones last, so that threads end together.
+/// Changes for each thread up to which it takes all of its share at once: many nodes of one depth
+/// are hashed together, and a vector should be full.
+const FEW_CHANGES: usize = 64;
+/// What part of its share of the changes left a thread takes otherwise: large pieces first, and
+/// small ones last, so that threads end together.
 const SHARE_OF_OWN: usize = 2;
-/// Changes that are worth taking as a piece, and the most that are: many nodes of one depth are
-/// hashed together, and should still be near the core when their parents are.
-const PIECE: std::ops::RangeInclusive<usize> = 4..=512;
+/// The fewest changes that are worth a piece, and the most: nodes should still be near the core
+/// when their parents are hashed.
+const PIECE: std::ops::RangeInclusive<usize> = 16..=512;
 /// Keys that are hashed in less time than it takes to call a thread that is awake.
 const MIN_HASHED: usize = 128;
 
@@ -186,8 +189,9 @@ impl TrieWorkers {
     }
 }
 
-/// Divides parts into pieces, each a share of the changes that are left when it is taken. Parts
-/// with many changes come first, for none is divided.
+/// Divides parts into pieces for threads that are awake. Of few changes each thread gets its share
+/// at once. Of many, a piece is a share of what is left when it is taken, and parts with many
+/// changes come first, for none is divided.
 fn pieces<V: Value>(
     mut parts: Vec<PartChanges<'_, V>>,
     threads: usize,
@@ -196,13 +200,17 @@ fn pieces<V: Value>(
         return vec![parts];
     }
     parts.sort_by_key(|part| std::cmp::Reverse(part.changes.len()));
-    let mut left: usize = parts.iter().map(|part| part.changes.len()).sum();
-    let mut pieces = Vec::new();
-    let (mut piece, mut changes) = (Vec::new(), 0);
+    let total: usize = parts.iter().map(|part| part.changes.len()).sum();
+    let enough = |left: usize| match total <= FEW_CHANGES * threads {
+        true => total.div_ceil(threads),
+        false => (left / (threads * SHARE_OF_OWN)).clamp(*PIECE.start(), *PIECE.end()),
+    };
+    let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+    let (mut left, mut changes) = (total, 0);
     for part in parts {
         changes += part.changes.len();
         piece.push(part);
-        if changes >= (left / (threads * SHARE_OF_OWN)).clamp(*PIECE.start(), *PIECE.end()) {
+        if changes >= enough(left) {
             pieces.push(std::mem::take(&mut piece));
             left -= changes;
             changes = 0;
