@@ -28,6 +28,7 @@ pub(super) use together::Gathering;
 
 use super::{
     committed::Ledger,
+    location::Writer,
     mv_memory::{MvMemory, Part as Written, Write},
     parts::AccountOverlay,
     view::{Readable, Shared},
@@ -40,6 +41,25 @@ pub(super) struct Part {
     accounts: Vec<(Address, BundleAccount)>,
     reverts: Vec<(Address, AccountRevert)>,
     contracts: Vec<(B256, Bytecode)>,
+    /// What was written to odd accounts, for [`odd`].
+    odd: Vec<OddChange>,
+}
+
+/// Something that was written to an odd account.
+#[derive(Debug)]
+struct OddChange {
+    address: Address,
+    writer: Writer,
+    part: Written,
+    slot: U256,
+    value: U256,
+}
+
+impl OddChange {
+    fn new(writer: Writer, write: &Write) -> Self {
+        let (address, part) = (write.address(), write.part());
+        Self { address, writer, part, slot: write.slot(), value: write.value() }
+    }
 }
 
 /// What the block left of one account.
@@ -76,8 +96,8 @@ pub(super) fn gather<P: DatabaseRef>(
         |part| whole.add(part),
     )?;
     whole.add(gather_paid(plan, &shared.memory, prestate)?);
-    let mut bundle = whole.into_bundle();
-    odd::add_odd(&mut bundle, &shared.memory, plan, prestate)?;
+    let (mut bundle, odd_changes) = whole.into_parts();
+    odd::add_odd(&mut bundle, (plan, odd_changes), &shared.memory, prestate)?;
     Ok(bundle)
 }
 
@@ -93,11 +113,13 @@ pub(super) fn help_gather(shared: &Shared) {
 pub(super) struct Whole {
     bundle: BundleState,
     reverts: Vec<(Address, AccountRevert)>,
+    odd: Vec<OddChange>,
 }
 
 impl Whole {
     pub(super) fn add(&mut self, part: Part) {
-        let Self { bundle, reverts } = self;
+        let Self { bundle, reverts, odd } = self;
+        odd.extend(part.odd);
         if bundle.state.is_empty() {
             // Partitions are about equal: the first one tells how much there will be.
             let all = part.accounts.len() * (MvMemory::PARTITIONS + 2);
@@ -115,14 +137,19 @@ impl Whole {
         }
     }
 
-    pub(super) fn into_bundle(self) -> BundleState {
-        let Self { mut bundle, reverts } = self;
+    /// The bundle, and what was written to odd accounts.
+    fn into_parts(self) -> (BundleState, Vec<OddChange>) {
+        let Self { mut bundle, reverts, odd } = self;
         bundle.reverts.push(reverts);
-        bundle
+        (bundle, odd)
+    }
+
+    pub(super) fn into_bundle(self) -> BundleState {
+        self.into_parts().0
     }
 }
 
-/// One partition's share, odd accounts left out.
+/// One partition's share, odd accounts left as they come.
 fn gather_partition<P: DatabaseRef>(
     memory: &MvMemory,
     Plan { ledger, odd }: &Plan,
@@ -146,6 +173,7 @@ fn gather_partition<P: DatabaseRef>(
         let overlay = AccountOverlay { balance, ..AccountOverlay::default() };
         finish(&mut part, address, Draft { overlay, slots }, prestate)?;
     }
+    part.odd = odd::changes(memory, odd, partition);
     Ok(part)
 }
 
@@ -182,7 +210,7 @@ fn draft_accounts(memory: &MvMemory, heads: [&Head; 3], drafts: &mut Drafts) {
             Written::Exists if overlay.exists.is_none() => {
                 overlay.exists = Some(!write.value().is_zero());
             }
-            Written::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write)),
+            Written::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write.value())),
             _ => {}
         }
     }

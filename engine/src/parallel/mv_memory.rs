@@ -235,7 +235,7 @@ impl MvMemory {
                         true
                     }
                     Part::Code if overlay.code.is_none() => {
-                        overlay.code = Some(self.code(write));
+                        overlay.code = Some(self.code(write.value()));
                         true
                     }
                     _ => false,
@@ -364,9 +364,9 @@ impl MvMemory {
         self.writes.iter(head).map(|(rank, write)| (Writer::of_rank(rank), write))
     }
 
-    /// The code that a write set.
-    pub(super) fn code(&self, write: &Write) -> Box<Code> {
-        let place: usize = write.value().to();
+    /// The code that a write set, which is what its value names.
+    pub(super) fn code(&self, value: U256) -> Box<Code> {
+        let place: usize = value.to();
         Box::new(self.codes.lock()[place].clone())
     }
 

@@ -15,7 +15,7 @@ use super::{
         location::Writer,
         mv_memory::{MvMemory, Part},
     },
-    Draft, Plan,
+    Draft, OddChange, Plan,
 };
 use crate::sync::RandomState;
 
@@ -34,14 +34,14 @@ pub(in crate::parallel) type Steps = BTreeMap<Writer, Step>;
 /// Adds the odd accounts to a bundle.
 pub(super) fn add_odd<P: DatabaseRef>(
     bundle: &mut BundleState,
+    (Plan { ledger, odd }, changes): (&Plan, Vec<OddChange>),
     memory: &MvMemory,
-    Plan { ledger, odd }: &Plan,
     prestate: &P,
 ) -> Result<(), P::Error> {
     if odd.is_empty() {
         return Ok(());
     }
-    let steps = collect_steps(memory, ledger, odd).into_iter();
+    let steps = collect_steps(memory, ledger, changes).into_iter();
     let paths = steps.map(|(address, steps)| (address, steps, ledger.balance(&address)));
     follow_steps(bundle, paths, prestate)
 }
@@ -72,7 +72,7 @@ pub(in crate::parallel) fn follow_steps<P: DatabaseRef>(
 fn collect_steps(
     memory: &MvMemory,
     ledger: &Ledger,
-    odd: &HashSet<Address, RandomState>,
+    changes: Vec<OddChange>,
 ) -> HashMap<Address, Steps, RandomState> {
     let mut all: HashMap<Address, Steps, RandomState> = HashMap::default();
     for (writer, address, account) in ledger.odd() {
@@ -82,37 +82,37 @@ fn collect_steps(
             Step::Change(_) => {}
         }
     }
-    let partitions: HashSet<usize> =
-        odd.iter().map(|address| MvMemory::partition(memory.account_hash(address))).collect();
-    for partition in 0..MvMemory::PARTITIONS {
-        if partitions.contains(&partition) {
-            add_changes(memory, partition, &mut all);
+    // The last writer of a list comes first, so what is there already stands.
+    for OddChange { address, writer, part, slot, value } in changes {
+        let Some(steps) = all.get_mut(&address) else { continue };
+        let step = steps.entry(writer).or_insert_with(|| Step::Change(Draft::default()));
+        let Step::Change(Draft { overlay, slots }) = step else { continue };
+        match part {
+            Part::Balance => overlay.balance = overlay.balance.or(Some(value)),
+            Part::Nonce => overlay.nonce = overlay.nonce.or(Some(value.to())),
+            Part::Code if overlay.code.is_none() => overlay.code = Some(memory.code(value)),
+            Part::Slot => slots.push((slot, value)),
+            Part::Code | Part::Exists | Part::Reset => {}
         }
     }
     all
 }
 
-/// Adds what was written to odd accounts by those who did nothing odd to them.
-fn add_changes(
+/// What was written to those of the odd accounts that lie in one partition, list by list.
+pub(super) fn changes(
     memory: &MvMemory,
+    odd: &HashSet<Address, RandomState>,
     partition: usize,
-    all: &mut HashMap<Address, Steps, RandomState>,
-) {
-    let accounts = memory.walk_accounts(partition).flatten();
-    for (writer, write) in
-        accounts.chain(memory.walk_slots(partition)).flat_map(|head| memory.list(head))
-    {
-        let Some(steps) = all.get_mut(&write.address()) else { continue };
-        let step = steps.entry(writer).or_insert_with(|| Step::Change(Draft::default()));
-        let Step::Change(Draft { overlay, slots }) = step else { continue };
-        match write.part() {
-            Part::Balance => overlay.balance = overlay.balance.or(Some(write.value())),
-            Part::Nonce => overlay.nonce = overlay.nonce.or(Some(write.value().to())),
-            Part::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write)),
-            Part::Slot => slots.push((write.slot(), write.value())),
-            Part::Code | Part::Exists | Part::Reset => {}
-        }
+) -> Vec<OddChange> {
+    let here = |address| MvMemory::partition(memory.account_hash(address)) == partition;
+    if !odd.iter().any(here) {
+        return Vec::new();
     }
+    let accounts = memory.walk_accounts(partition).flatten();
+    let writes =
+        accounts.chain(memory.walk_slots(partition)).flat_map(|head| memory.list(head));
+    let odd = writes.filter(|(_, write)| odd.contains(&write.address()));
+    odd.map(|(writer, write)| OddChange::new(writer, write)).collect()
 }
 
 /// One odd account on its way through the block.
