@@ -7,6 +7,7 @@
 //! for waking takes longer than the pause between two stages.
 
 mod job;
+mod placement;
 
 use std::{
     io,
@@ -18,6 +19,8 @@ use std::{
 use parking_lot::Mutex;
 
 use job::{Desk, Seen};
+
+pub use placement::Placement;
 
 /// Threads that help the one that has work.
 ///
@@ -31,6 +34,7 @@ use job::{Desk, Seen};
 #[derive(Debug)]
 pub struct Crew {
     desk: Arc<Desk>,
+    placement: Arc<Placement>,
     helpers: Vec<JoinHandle<()>>,
     guests: usize,
 }
@@ -57,12 +61,16 @@ impl Crew {
     /// What the operating system says if it refuses to start a thread.
     pub fn new(helpers: usize) -> io::Result<Self> {
         // What was started by then ends with the crew if the system refuses one.
-        let mut crew =
-            Self { desk: Arc::default(), helpers: Vec::with_capacity(helpers), guests: 0 };
+        let mut crew = Self::of_guests(0);
+        crew.helpers.reserve(helpers);
         for number in 0..helpers {
             let desk = Arc::clone(&crew.desk);
             let builder = Builder::new().name(format!("pleach-crew-{number}"));
-            crew.helpers.push(builder.spawn(move || desk.serve())?);
+            let placement = Arc::clone(&crew.placement);
+            crew.helpers.push(builder.spawn(move || {
+                placement.join();
+                desk.serve();
+            })?);
         }
         Ok(crew)
     }
@@ -70,7 +78,8 @@ impl Crew {
     /// A crew without threads of its own: so many are expected to come as [`Guest`]s. Without
     /// them whoever has work does it alone.
     pub fn of_guests(guests: usize) -> Self {
-        Self { desk: Arc::default(), helpers: Vec::new(), guests }
+        let (desk, placement) = (Arc::default(), Arc::default());
+        Self { desk, placement, helpers: Vec::new(), guests }
     }
 
     /// The calling thread as a guest.
@@ -86,6 +95,7 @@ impl Crew {
     /// Wakes the helpers, for there will soon be work. They look out for it for a while.
     pub fn rouse(&self) {
         if !self.helpers.is_empty() {
+            self.placement.keep_off_caller();
             self.desk.rouse();
         }
     }
@@ -100,6 +110,9 @@ impl Crew {
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
         if self.threads() == 1 || items.len() < 2 {
             return items.iter_mut().for_each(work);
+        }
+        if !self.helpers.is_empty() {
+            self.placement.keep_off_caller();
         }
         let queue = Mutex::new(items.iter_mut());
         let panicked = Mutex::new(None);

@@ -210,7 +210,9 @@ fn draft_accounts(memory: &MvMemory, heads: [&Head; 3], drafts: &mut Drafts) {
             Written::Exists if overlay.exists.is_none() => {
                 overlay.exists = Some(!write.value().is_zero());
             }
-            Written::Code if overlay.code.is_none() => overlay.code = Some(memory.code(write.value())),
+            Written::Code if overlay.code.is_none() => {
+                overlay.code = Some(memory.code(write.value()))
+            }
             _ => {}
         }
     }

@@ -6,11 +6,11 @@ use std::{
     thread,
 };
 
-use pleach_crew::Crew;
+use pleach_crew::{Crew, Placement};
 
 use crate::{
     follow::{NAP, PATIENT_ROUNDS},
-    sync::{AtomicU64, Builder, Condvar, JoinHandle, Mutex, Ordering, spin_loop},
+    sync::{AtomicU64, Builder, Condvar, JoinHandle, MODEL, Mutex, Ordering, spin_loop},
 };
 
 /// Something that several threads work on until it is done.
@@ -23,6 +23,7 @@ pub(crate) trait Work: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Pool {
     inbox: Arc<Inbox>,
+    placement: Arc<Placement>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -66,11 +67,19 @@ impl Pool {
     /// Starts `threads` workers.
     pub(crate) fn new(threads: usize) -> io::Result<Self> {
         let inbox = Arc::new(Inbox::default());
-        let mut pool = Self { inbox, threads: Vec::with_capacity(threads) };
+        let (placement, threads_of) = (Arc::default(), Vec::with_capacity(threads));
+        let mut pool = Self { inbox, placement, threads: threads_of };
         for number in 0..threads {
             let inbox = Arc::clone(&pool.inbox);
             let builder = Builder::new().name(format!("pleach-{number}")).stack_size(STACK_BYTES);
-            pool.threads.push(builder.spawn(move || inbox.serve())?);
+            let placement = Arc::clone(&pool.placement);
+            pool.threads.push(builder.spawn(move || {
+                // A model's threads are none of the machine's.
+                if !MODEL {
+                    placement.join();
+                }
+                inbox.serve();
+            })?);
         }
         Ok(pool)
     }
@@ -82,6 +91,7 @@ impl Pool {
 
     /// Hands work to so many workers, all at most. The others sleep on.
     pub(crate) fn submit(&self, work: Weak<dyn Work>, workers: usize) {
+        self.placement.keep_off_caller();
         self.inbox.change(|state| {
             state.work = Some(work);
             state.generation += 1;
@@ -100,6 +110,7 @@ impl Pool {
     /// Lets the workers help a crew while they have no work, and wakes them for it; or, with none,
     /// lets them sleep again.
     pub(crate) fn lend(&self, crew: Option<Arc<Crew>>) {
+        self.placement.keep_off_caller();
         self.inbox.change(|state| state.lent = crew);
         self.inbox.changed.notify_all();
     }

@@ -109,8 +109,7 @@ pub(super) fn changes(
         return Vec::new();
     }
     let accounts = memory.walk_accounts(partition).flatten();
-    let writes =
-        accounts.chain(memory.walk_slots(partition)).flat_map(|head| memory.list(head));
+    let writes = accounts.chain(memory.walk_slots(partition)).flat_map(|head| memory.list(head));
     let odd = writes.filter(|(_, write)| odd.contains(&write.address()));
     odd.map(|(writer, write)| OddChange::new(writer, write)).collect()
 }
