@@ -65,6 +65,8 @@ struct Summary {
     lineage_ms: f64,
     recover_ms: f64,
     recover_wait_ms: f64,
+    recover_hidden: f64,
+    recover_batches: u64,
     prefetch_ms: f64,
     wait_ms: f64,
     execute_ms: f64,
@@ -180,6 +182,8 @@ fn summary(report: Option<&ImportReport>, error: Option<String>, threads: usize)
         lineage_ms: milliseconds(times.lineage),
         recover_ms: milliseconds(times.recover),
         recover_wait_ms: milliseconds(times.recover_wait),
+        recover_hidden: times.recover_hidden(),
+        recover_batches: report.map_or(0, |report| report.recover_batches),
         prefetch_ms: milliseconds(times.prefetch),
         wait_ms: milliseconds(times.wait),
         execute_ms: milliseconds(times.execute),
@@ -204,8 +208,7 @@ impl Summary {
         );
         text += &format!(
             "execute {:.0} ms, root {:.0} ms, {} commits {:.0} ms, wait {:.0} ms\n\
-             beside that: lineage {:.0} ms, recover {:.0} ms (waited for: {:.0} ms), prefetch \
-             {:.0} ms\n",
+             beside that: lineage {:.0} ms, recover {:.0} ms ({:.0} % hidden), prefetch {:.0} ms\n",
             self.execute_ms,
             self.root_ms,
             self.commits,
@@ -213,7 +216,7 @@ impl Summary {
             self.wait_ms,
             self.lineage_ms,
             self.recover_ms,
-            self.recover_wait_ms,
+            self.recover_hidden * 100.0,
             self.prefetch_ms,
         );
         if let Some(head) = &self.durable {

@@ -21,7 +21,9 @@ use super::{
     batch::BlockBatch, cached::Cached, input::ReadyBlock, prefetch::Prefetcher, report::Clocks,
 };
 use crate::{
-    BlockOutput, ExecuteOptions, IntermediateRootError, intermediate_roots,
+    BlockOutput, ExecuteOptions, IntermediateRootError,
+    backlog::Backlog,
+    intermediate_roots,
     validate::{OutputError, validate_output, validate_system_contracts},
 };
 
@@ -31,7 +33,11 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// More nodes of tries than this are not copied for the roots between transactions.
 const EARLY_NODES: usize = 1 << 16;
 
-type Blocks = Receiver<Result<ReadyBlock, ImportError>>;
+/// Blocks that are ready, and how many signatures of them wait.
+pub(super) struct Blocks<'a> {
+    pub(super) ready: Receiver<Result<ReadyBlock, ImportError>>,
+    pub(super) backlog: &'a Backlog,
+}
 
 /// The state after the last block that stands.
 pub(super) struct Applier<'a> {
@@ -66,6 +72,7 @@ impl<'a> Applier<'a> {
                 stopped: false,
                 head,
                 commits: 0,
+                recover_batches: 0,
                 total: Duration::ZERO,
                 times: StageTimes::default(),
             },
@@ -80,7 +87,7 @@ impl<'a> Applier<'a> {
     /// stands.
     pub(super) fn run(
         mut self,
-        blocks: Blocks,
+        blocks: Blocks<'_>,
         prefetcher: &Prefetcher,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(ImportEvent),
@@ -91,6 +98,7 @@ impl<'a> Applier<'a> {
         times.lineage = clocks.busy(&clocks.lineage);
         times.recover = clocks.busy(&clocks.recover);
         times.prefetch = clocks.busy(&clocks.prefetch);
+        self.report.recover_batches = clocks.batches.load(Ordering::Relaxed);
         self.report.known = clocks.known.load(Ordering::Relaxed);
         self.report.stopped = stop.load(Ordering::Relaxed);
         self.report.total = clocks.total();
@@ -103,7 +111,7 @@ impl<'a> Applier<'a> {
 
     fn take_all(
         &mut self,
-        blocks: &Blocks,
+        blocks: &Blocks<'_>,
         prefetcher: &Prefetcher,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(ImportEvent),
@@ -133,12 +141,15 @@ impl<'a> Applier<'a> {
     /// The next block, waited for as long as the batch may wait, and no longer than a glance.
     fn wait(
         &mut self,
-        blocks: &Blocks,
+        blocks: &Blocks<'_>,
     ) -> Result<Result<ReadyBlock, ImportError>, RecvTimeoutError> {
         let clocks = self.clocks;
         let longest = self.batch.time_left(&self.importer.config).unwrap_or(GLANCE).min(GLANCE);
         let (begin, recovering) = (Instant::now(), clocks.busy(&clocks.recover));
-        let next = blocks.recv_timeout(longest);
+        let next = blocks.ready.recv_timeout(longest);
+        if let Ok(Ok(ready)) = &next {
+            blocks.backlog.take(ready.block.signatures());
+        }
         let waited = begin.elapsed();
         let recovered = clocks.busy(&clocks.recover).saturating_sub(recovering);
         self.report.times.wait += waited;

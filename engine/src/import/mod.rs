@@ -7,8 +7,8 @@
 //!
 //! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
 //! what headers and bodies alone show: that a block follows the one before it, and every rule of
-//! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of all blocks
-//! that are at hand in one batch. Prefetch reads from the store what a block is known to need. The
+//! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
+//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a block is known to need. The
 //! calling thread executes on the store's snapshot under the blocks that are not committed yet,
 //! compares the output and the state root with the header, and commits blocks in batches.
 //!
@@ -38,9 +38,13 @@ use pleach_state::{
 };
 
 use self::{
-    apply::Applier, lineage::Lineage, prefetch::Prefetcher, recover::recover_blocks, report::Clocks,
+    apply::{Applier, Blocks},
+    lineage::Lineage,
+    prefetch::Prefetcher,
+    recover::recover_blocks,
+    report::Clocks,
 };
-use crate::{ChainSpec, Engine};
+use crate::{ChainSpec, Engine, backlog::Backlog};
 
 pub use error::{ImportError, ImportFailure, Refused};
 pub use input::{Origin, SourcedBlock};
@@ -61,7 +65,8 @@ pub struct ImportConfig {
     pub commit_bytes: usize,
     /// How long a block waits for others to be committed with.
     pub commit_after: Duration,
-    /// Signatures that are recovered in one batch, give or take one block's.
+    /// Signatures that are recovered in one batch at the most, give or take one block's. Batches
+    /// are smaller while execution waits for them.
     pub recover_batch: usize,
     /// Nodes of tries that are held in memory from one commit to the next.
     pub trie_nodes: usize,
@@ -122,19 +127,21 @@ impl Importer {
         let mut lineage = Lineage::new(&self.chain, &self.store)?;
         let applier = Applier::new(self, &clocks)?;
         let prefetcher = Prefetcher::new(applier.below());
+        let backlog = Backlog::default();
         let (to_recovery, for_recovery) = sync_channel(WAITING);
         let (to_prefetch, for_prefetch) = sync_channel(WAITING);
         let (to_execution, for_execution) = sync_channel(FETCHED_AHEAD);
         thread::scope(|scope| {
-            let (clocks, prefetcher) = (&clocks, &prefetcher);
+            let (clocks, prefetcher, backlog) = (&clocks, &prefetcher, &backlog);
             scope.spawn(move || lineage.follow(blocks, &to_recovery, clocks, stop));
-            let (accelerator, size) = (&*self.accelerator, self.config.recover_batch);
+            let (accelerator, most) = (&*self.accelerator, self.config.recover_batch);
             scope.spawn(move || {
-                recover_blocks(accelerator, size, &for_recovery, &to_prefetch, clocks);
+                recover_blocks(accelerator, most, backlog, &for_recovery, &to_prefetch, clocks);
             });
             scope.spawn(move || prefetcher.run(&for_prefetch, &to_execution, clocks));
             // What is dropped here ends the stages before.
-            applier.run(for_execution, prefetcher, stop, tell)
+            let blocks = Blocks { ready: for_execution, backlog };
+            applier.run(blocks, prefetcher, stop, tell)
         })
     }
 

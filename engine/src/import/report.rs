@@ -41,6 +41,8 @@ pub struct ImportReport {
     pub head: Head,
     /// Commits to the store.
     pub commits: u64,
+    /// Batches in which senders were recovered.
+    pub recover_batches: u64,
     /// From beginning to end.
     pub total: Duration,
     /// Where the time went.
@@ -68,6 +70,17 @@ pub struct StageTimes {
     pub commit: Duration,
 }
 
+impl StageTimes {
+    /// The share of recovery that passed beside other work; from 0 to 1, and 1 where there was
+    /// nothing to recover.
+    pub fn recover_hidden(&self) -> f64 {
+        match self.recover.as_secs_f64() {
+            0.0 => 1.0,
+            recover => (1.0 - self.recover_wait.as_secs_f64() / recover).max(0.0),
+        }
+    }
+}
+
 /// The clocks of the stages that run beside execution, and what they count.
 #[derive(Debug)]
 pub(super) struct Clocks {
@@ -76,6 +89,8 @@ pub(super) struct Clocks {
     pub(super) recover: Busy,
     pub(super) prefetch: Busy,
     pub(super) known: AtomicU64,
+    /// Batches of signatures.
+    pub(super) batches: AtomicU64,
 }
 
 /// How long a thread was at its work so far, readable from others at any moment.
@@ -97,6 +112,7 @@ impl Default for Clocks {
             recover: Busy::default(),
             prefetch: Busy::default(),
             known: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
         }
     }
 }
