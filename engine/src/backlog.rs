@@ -2,16 +2,14 @@
 //!
 //! A large batch is recovered in less time for each signature, above all on a device; but nothing
 //! of it can be executed before all of it is recovered. So a batch is large only while whoever
-//! executes has enough to do: it may have twice as many signatures as wait for him. As long as
-//! recovering two takes no longer than executing one, nobody waits for a batch, and batches grow
-//! until what waits has no more room. Where he has caught up, the next one is small.
+//! executes has enough to do: it has as many signatures as wait for him, for recovering one takes
+//! less time than executing what it signs. Where he is slow, what waits doubles with each batch,
+//! until there is no more room; where he has caught up, the next one is small.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Signatures of a batch that somebody waits for: as many as keep a few threads' vectors full.
 const LEAST: usize = 64;
-/// Signatures that may be recovered while one that waits is executed.
-const GROWTH: usize = 2;
 
 /// Signatures that are recovered and that nobody has taken yet.
 ///
@@ -33,7 +31,7 @@ impl Backlog {
     /// After how many signatures the next batch takes no further block; never more than `most`.
     pub(crate) fn next_batch(&self, most: usize) -> usize {
         let waiting = self.0.load(Ordering::Relaxed);
-        waiting.saturating_mul(GROWTH).max(LEAST).min(most)
+        waiting.max(LEAST).min(most)
     }
 }
 
@@ -45,11 +43,11 @@ mod tests {
     fn batches_grow_while_others_wait_and_shrink_when_none_does() {
         let backlog = Backlog::default();
         assert_eq!(backlog.next_batch(4_096), LEAST);
-        backlog.add(LEAST);
-        assert_eq!(backlog.next_batch(4_096), 2 * LEAST);
+        backlog.add(3 * LEAST);
+        assert_eq!(backlog.next_batch(4_096), 3 * LEAST);
         backlog.add(10_000);
         assert_eq!(backlog.next_batch(4_096), 4_096);
-        backlog.take(10_000 + LEAST);
+        backlog.take(10_000 + 3 * LEAST);
         assert_eq!(backlog.next_batch(4_096), LEAST);
     }
 

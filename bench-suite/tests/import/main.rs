@@ -5,5 +5,6 @@ mod command;
 mod driver;
 mod fixtures;
 mod kill;
+mod overlap;
 mod refusals;
 mod support;

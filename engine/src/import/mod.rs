@@ -1,8 +1,8 @@
 //! A chain of blocks, each validated in every respect, into a [`Store`].
 //!
 //! ```text
-//! blocks ──► lineage ──► recover ──► prefetch ──► execute, root, commit
-//!            thread      thread      thread       the calling thread
+//! blocks ──► lineage ──► recover ──► prefetch ──► execute and root ──► commit
+//!            thread      thread      thread       calling thread      thread
 //! ```
 //!
 //! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
@@ -10,7 +10,8 @@
 //! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
 //! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a block is known to need. The
 //! calling thread executes on the store's snapshot under the blocks that are not committed yet,
-//! compares the output and the state root with the header, and commits blocks in batches.
+//! reveals the ways to what they write in the tries meanwhile, and compares the output and the
+//! state root with the header. Commit makes batches of blocks durable while later ones execute.
 //!
 //! A block that is refused ends the import with an error that names it; all blocks before it are
 //! committed first. What [`ImportEvent::Durable`] has told stays, whatever happens to the process.
@@ -18,6 +19,7 @@
 mod apply;
 mod batch;
 mod cached;
+mod commit;
 mod error;
 mod input;
 mod lineage;
@@ -39,6 +41,8 @@ use pleach_state::{
 
 use self::{
     apply::{Applier, Blocks},
+    cached::Cached,
+    commit::commits,
     lineage::Lineage,
     prefetch::Prefetcher,
     recover::recover_blocks,
@@ -54,7 +58,7 @@ pub use report::{ImportEvent, ImportReport, StageTimes};
 const WAITING: usize = 64;
 /// Blocks whose reads are fetched ahead of execution: more would push out of the caches what the
 /// next one needs.
-const FETCHED_AHEAD: usize = 2;
+const FETCHED_AHEAD: usize = 16;
 
 /// How much an import does at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +129,9 @@ impl Importer {
     {
         let clocks = Clocks::default();
         let mut lineage = Lineage::new(&self.chain, &self.store)?;
-        let applier = Applier::new(self, &clocks)?;
-        let prefetcher = Prefetcher::new(applier.below());
+        let snapshot = self.store.snapshot().map_err(ImportError::from)?;
+        let prefetcher = Prefetcher::new(Arc::new(Cached::new(snapshot)));
+        let (commits, writer) = commits();
         let backlog = Backlog::default();
         let (to_recovery, for_recovery) = sync_channel(WAITING);
         let (to_prefetch, for_prefetch) = sync_channel(WAITING);
@@ -139,9 +144,11 @@ impl Importer {
                 recover_blocks(accelerator, most, backlog, &for_recovery, &to_prefetch, clocks);
             });
             scope.spawn(move || prefetcher.run(&for_prefetch, &to_execution, clocks));
-            // What is dropped here ends the stages before.
+            let store = &*self.store;
+            scope.spawn(move || writer.run(store, clocks));
+            // What is dropped here ends the other stages.
             let blocks = Blocks { ready: for_execution, backlog };
-            applier.run(blocks, prefetcher, stop, tell)
+            Applier::new(self, clocks, prefetcher, commits, tell).run(blocks, stop)
         })
     }
 

@@ -37,6 +37,11 @@ impl Prefetcher {
         Self { below: RwLock::new(below) }
     }
 
+    /// The state that execution reads.
+    pub(super) fn below(&self) -> Arc<Cached<Snapshot>> {
+        self.below.read().clone()
+    }
+
     /// From now on execution reads this state.
     pub(super) fn replace(&self, below: Arc<Cached<Snapshot>>) {
         *self.below.write() = below;
@@ -51,7 +56,7 @@ impl Prefetcher {
     ) {
         while let Ok(ready) = blocks.recv() {
             if let Ok(ready) = &ready {
-                let below = self.below.read().clone();
+                let below = self.below();
                 clocks.time(&clocks.prefetch, || fetch(&ready.block, &*below));
             }
             if next.send(ready).is_err() {

@@ -49,7 +49,8 @@ pub struct ImportReport {
     pub times: StageTimes,
 }
 
-/// Where an import's time went. The first three pass beside the others, on their own threads.
+/// Where an import's time went. The first three and `commit` pass beside the others, on their own
+/// threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
     /// Reading blocks and validating what headers and bodies show.
@@ -66,8 +67,11 @@ pub struct StageTimes {
     pub execute: Duration,
     /// Updating tries.
     pub root: Duration,
-    /// Writing to the store.
+    /// Writing to the store, on a thread of its own.
     pub commit: Duration,
+    /// What of commits passed on the thread that executes: making batches, waiting until one is
+    /// written, moving on to the state after it.
+    pub commit_wait: Duration,
 }
 
 impl StageTimes {
@@ -88,6 +92,7 @@ pub(super) struct Clocks {
     pub(super) lineage: Busy,
     pub(super) recover: Busy,
     pub(super) prefetch: Busy,
+    pub(super) commit: Busy,
     pub(super) known: AtomicU64,
     /// Batches of signatures.
     pub(super) batches: AtomicU64,
@@ -111,6 +116,7 @@ impl Default for Clocks {
             lineage: Busy::default(),
             recover: Busy::default(),
             prefetch: Busy::default(),
+            commit: Busy::default(),
             known: AtomicU64::new(0),
             batches: AtomicU64::new(0),
         }
