@@ -186,6 +186,7 @@ where
 {
     /// Batch after batch, until the source ends or fails, a block does, or nobody listens.
     fn run(mut self) {
+        self.accelerator.prepare();
         loop {
             let start = Instant::now();
             let (blocks, end) = self.gather();

@@ -116,7 +116,7 @@ pub(super) fn importer(tables: impl Backend, commit_blocks: usize) -> Importer {
 
 pub(super) fn sourced(block: Block<TxEnvelope>) -> SourcedBlock {
     let origin = Origin { name: "a test".into(), offset: None };
-    SourcedBlock { block, origin }
+    SourcedBlock { block, origin, access_list: None }
 }
 
 /// An empty folder of its own for a test.

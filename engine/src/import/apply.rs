@@ -13,7 +13,7 @@ use std::{
 use alloy_consensus::{Eip658Value, proofs::calculate_receipt_root};
 use alloy_hardforks::EthereumHardforks;
 use pleach_state::{
-    mpt::{RootTask, StateChanges, StateTrie, TrieWorkers},
+    mpt::{RootTask, StateChanges, StateTrie, TouchedKey, TrieWorkers},
     store::{BlockCommit, Pending, Snapshot},
 };
 
@@ -193,6 +193,7 @@ impl<'a> Applier<'a> {
         self.report.times.execute += executed - begin;
         self.report.times.root += executed.elapsed();
         let (number, txs, gas) = facts(ready);
+        self.prefetcher.executed(number);
         self.report.blocks += 1;
         self.report.txs += txs as u64;
         self.report.gas += gas;
@@ -222,6 +223,7 @@ impl<'a> Applier<'a> {
         } else {
             let tries = std::mem::replace(&mut self.tries, StateTrie::empty());
             let task = RootTask::new(tries, self.below.clone());
+            tell_early(&task, ready);
             let follower = Arc::new(task.clone());
             let executed = engine.execute_followed(chain, block, &self.state, options, follower);
             self.tries = task.finish();
@@ -371,6 +373,19 @@ impl<'a> Applier<'a> {
 fn tries_of(below: &Cached<Snapshot>, workers: &TrieWorkers) -> StateTrie {
     let root = below.below().head().state_root;
     StateTrie::new(root).with_workers(workers.clone()).recording_nodes()
+}
+
+/// Tells a task which keys the block will write, as far as that shows before it runs.
+fn tell_early(task: &RootTask, ready: &ReadyBlock) {
+    let Some(list) = &ready.place.access_list else {
+        let callers = ready.block.tx_envs().iter().map(|tx| TouchedKey::Account(tx.caller));
+        return task.touch_all(callers);
+    };
+    task.touch_all(list.entries().iter().flat_map(|account| {
+        let slots = account.storage_changes.iter();
+        let slots = slots.map(|changes| TouchedKey::Slot(account.address, changes.slot));
+        std::iter::once(TouchedKey::Account(account.address)).chain(slots)
+    }));
 }
 
 /// Whether a block's receipts hold the state roots after its transactions (EIP-658 ended that).

@@ -8,7 +8,8 @@
 //! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
 //! what headers and bodies alone show: that a block follows the one before it, and every rule of
 //! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
-//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a block is known to need. The
+//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a block is
+//! known to need, and what it is likely to need, guessed from blocks before it. The
 //! calling thread executes on the store's snapshot under the blocks that are not committed yet,
 //! reveals the ways to what they write in the tries meanwhile, and compares the output and the
 //! state root with the header. Commit makes batches of blocks durable while later ones execute.
@@ -72,6 +73,8 @@ pub struct ImportConfig {
     /// Signatures that are recovered in one batch at the most, give or take one block's. Batches
     /// are smaller while execution waits for them.
     pub recover_batch: usize,
+    /// Threads that read ahead beside the one that always does, where reads come from a disk.
+    pub prefetch_threads: usize,
     /// Nodes of tries that are held in memory from one commit to the next.
     pub trie_nodes: usize,
     /// Accounts and slots that are held in memory from one commit to the next.
@@ -86,6 +89,7 @@ impl Default for ImportConfig {
             commit_bytes: 64 << 20,
             commit_after: Duration::from_secs(5),
             recover_batch: 4_096,
+            prefetch_threads: 8,
             trie_nodes: 4_000_000,
             cached_reads: 2_000_000,
         }
@@ -143,7 +147,8 @@ impl Importer {
             scope.spawn(move || {
                 recover_blocks(accelerator, most, backlog, &for_recovery, &to_prefetch, clocks);
             });
-            scope.spawn(move || prefetcher.run(&for_prefetch, &to_execution, clocks));
+            let readers = self.config.prefetch_threads;
+            scope.spawn(move || prefetcher.run(readers, &for_prefetch, &to_execution, clocks));
             let store = &*self.store;
             scope.spawn(move || writer.run(store, clocks));
             // What is dropped here ends the other stages.

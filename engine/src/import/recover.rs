@@ -26,6 +26,7 @@ pub(super) fn recover_blocks(
     next: &SyncSender<Result<ReadyBlock, ImportError>>,
     clocks: &Clocks,
 ) {
+    clocks.time(&clocks.recover, || accelerator.prepare());
     while let Ok(first) = blocks.recv() {
         let (batch, error) = gather(first, blocks, backlog.next_batch(most));
         let recovered = clocks.time(&clocks.recover, || recover_batch(accelerator, batch));
@@ -118,6 +119,7 @@ mod tests {
         let header = Header { number, ..Header::default() };
         let place = Place {
             origin: Origin { name: "a test".into(), offset: None },
+            access_list: None,
             chain: Arc::new(ChainSpec::mainnet()),
             total_difficulty: U256::ZERO,
             hash: B256::ZERO,
