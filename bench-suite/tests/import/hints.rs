@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock, atomic::AtomicBool};
 
-use alloy_eips::eip7928::{AccountChanges, SlotChanges};
+use alloy_eips::eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_primitives::{Address, U256};
 use pleach_engine::{AccessList, RecoveredBlock, execute_serial, import::SourcedBlock};
 
@@ -71,7 +71,8 @@ fn access_lists_about_nothing_leave_the_same_tables() {
 
 /// An account whose slots 0 to 9 are said to be written, and some others to be read.
 fn strange(address: Address) -> AccountChanges {
-    let written = (0..10).map(|slot| SlotChanges::new(U256::from(slot), Vec::new()));
+    let change = StorageChange::new(BlockAccessIndex(1), U256::ONE);
+    let written = (0..10).map(|slot| SlotChanges::new(U256::from(slot), vec![change.clone()]));
     let read = (100..110).map(|slot| U256::from(slot) << 200);
     AccountChanges {
         storage_changes: written.collect(),

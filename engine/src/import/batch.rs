@@ -14,7 +14,7 @@ const BYTES_PER_CHANGE: usize = 512;
 /// Blocks, and bytes, that are committed while the store has nothing else to do: with fewer it
 /// would mostly write the same places again and again.
 const WORTH_BLOCKS: usize = 128;
-const WORTH_BYTES: usize = 8 << 20;
+const WORTH_BYTES: usize = 32 << 20;
 
 /// Blocks to commit together.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@
 //! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
 //! what headers and bodies alone show: that a block follows the one before it, and every rule of
 //! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
-//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a block is
-//! known to need, and what it is likely to need, guessed from blocks before it. The
-//! calling thread executes on the store's snapshot under the blocks that are not committed yet,
+//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a
+//! block is known to need and, where that takes long, what it is likely to need, guessed from
+//! blocks before it. The calling thread executes on the store's snapshot under the blocks that are not committed yet,
 //! reveals the ways to what they write in the tries meanwhile, and compares the output and the
 //! state root with the header. Commit makes batches of blocks durable while later ones execute.
 //!

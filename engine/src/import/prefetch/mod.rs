@@ -4,6 +4,7 @@
 //! ([`predict`]). One thread reads it for block after block. Where a read takes so long that it
 //! must come from a disk, others read beside it, for a disk answers many at a time; the block is
 //! then handed on at once, and what has not been read when it executes is read by whoever needs it.
+//! Only there are guesses made, and the tries' nodes read: elsewhere both take longer than a read.
 //!
 //! Only the caches change: whether a read was fetched ahead or not, its answer is the same, and a
 //! read that fails here fails again where it matters.
@@ -33,7 +34,7 @@ use predict::Habits;
 use wanted::Wanted;
 
 /// A read that takes longer than so many nanoseconds comes from a disk.
-const FROM_DISK: u64 = 10_000;
+const FROM_DISK: u64 = 30_000;
 /// Reads that another thread takes at a time.
 const PORTION: usize = 16;
 /// Portions that wait for those threads.
@@ -81,6 +82,11 @@ impl Prefetcher {
         self.executed.store(number, Ordering::Relaxed);
     }
 
+    /// Whether reads come from a disk.
+    fn is_slow(&self) -> bool {
+        self.latency.load(Ordering::Relaxed) > FROM_DISK
+    }
+
     /// Fetches for blocks that come, in their order, and hands them on; so many more threads read
     /// as well.
     pub(super) fn run(
@@ -125,8 +131,7 @@ impl Prefetcher {
     /// Reads here, or has others read.
     fn fetch(&self, wanted: Vec<Wanted>, readers: Option<&SyncSender<Portion>>) {
         let state = self.below();
-        let slow = self.latency.load(Ordering::Relaxed) > FROM_DISK;
-        let Some(readers) = readers.filter(|_| slow && wanted.len() > PORTION) else {
+        let Some(readers) = readers.filter(|_| self.is_slow() && wanted.len() > PORTION) else {
             return self.read(&wanted, &state);
         };
         for wanted in wanted.chunks(PORTION) {
@@ -143,7 +148,9 @@ impl Prefetcher {
     /// Reads what no cache has yet, and the tries' nodes above it.
     fn read(&self, wanted: &[Wanted], state: &Cached<Snapshot>) {
         let begin = Instant::now();
-        let fresh = wanted.iter().filter(|wanted| read_one(**wanted, state)).count() as u64;
+        let with_nodes = self.is_slow();
+        let read = wanted.iter().filter(|wanted| read_one(**wanted, with_nodes, state));
+        let fresh = read.count() as u64;
         if let Some(took) = (begin.elapsed().as_nanos() as u64).checked_div(fresh) {
             let before = self.latency.load(Ordering::Relaxed);
             self.latency.store((3 * before + took) / 4, Ordering::Relaxed);
@@ -151,18 +158,19 @@ impl Prefetcher {
     }
 }
 
-/// Reads one thing, if no cache has it. Returns whether it was read.
-fn read_one(wanted: Wanted, state: &Cached<Snapshot>) -> bool {
+/// Reads one thing, if no cache has it, and the nodes above it if that is asked for. Returns
+/// whether it was read.
+fn read_one(wanted: Wanted, with_nodes: bool, state: &Cached<Snapshot>) -> bool {
     match wanted {
         Wanted::Account(address) => {
             let fresh = state.hint_account(address);
-            if fresh {
+            if fresh && with_nodes {
                 touch_nodes(address, None, state);
             }
             fresh
         }
         Wanted::Callee(address) => {
-            let fresh = read_one(Wanted::Account(address), state);
+            let fresh = read_one(Wanted::Account(address), with_nodes, state);
             if let Ok(Some(info)) = state.basic_ref(address)
                 && !info.is_empty_code_hash()
             {
@@ -172,7 +180,7 @@ fn read_one(wanted: Wanted, state: &Cached<Snapshot>) -> bool {
         }
         Wanted::Slot(address, slot) => {
             let fresh = state.hint_slot(address, slot);
-            if fresh {
+            if fresh && with_nodes {
                 touch_nodes(address, Some(slot), state);
             }
             fresh
@@ -198,14 +206,18 @@ impl Guesses {
     /// Everything that a block is known or guessed to read. Learns from those that have been
     /// executed.
     fn wanted_by(&mut self, ready: &ReadyBlock, prefetcher: &Prefetcher) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        wanted::known(ready, &mut wanted);
+        if !prefetcher.is_slow() {
+            self.unlearnt.clear();
+            return wanted;
+        }
         let executed = prefetcher.executed.load(Ordering::Relaxed);
         let below = prefetcher.below();
         let is_over = |block: &mut Arc<RecoveredBlock>| block.header().number <= executed;
         while let Some(block) = self.unlearnt.pop_front_if(is_over) {
             self.habits.learn(&block, |address, slot| below.has_read(address, slot));
         }
-        let mut wanted = Vec::new();
-        wanted::known(ready, &mut wanted);
         if ready.place.access_list.is_none() {
             self.habits.predict(&ready.block, &mut wanted);
         }
