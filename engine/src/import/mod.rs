@@ -10,9 +10,10 @@
 //! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
 //! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a
 //! block is known to need and, where that takes long, what it is likely to need, guessed from
-//! blocks before it. The calling thread executes on the store's snapshot under the blocks that are not committed yet,
-//! reveals the ways to what they write in the tries meanwhile, and compares the output and the
-//! state root with the header. Commit makes batches of blocks durable while later ones execute.
+//! blocks before it. The calling thread executes on the store's snapshot under the blocks that are
+//! not committed yet, reveals the ways to what they write in the tries meanwhile, and compares the
+//! output and the state root with the header. Commit makes batches of blocks durable while later
+//! ones execute.
 //!
 //! A block that is refused ends the import with an error that names it; all blocks before it are
 //! committed first. What [`ImportEvent::Durable`] has told stays, whatever happens to the process.
