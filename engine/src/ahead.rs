@@ -3,7 +3,8 @@
 //! Executing a chain takes senders first and transactions second, and the second never changes the
 //! first: so the senders of block N+1 … N+k are recovered on a thread of their own while block N
 //! executes. The thread pulls blocks from an iterator (which may read and decode them: that is
-//! overlapped as well), puts several small ones in one batch, and stops when k blocks wait.
+//! overlapped as well), puts several small ones in one batch, and stops when k blocks wait. A batch
+//! is small while the caller waits for it, and grows while he has blocks to execute.
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use std::{
 
 use pleach_gpu_accel::Accelerator;
 
-use crate::{BlockError, RecoveredBlock, SignedBlock};
+use crate::{BlockError, RecoveredBlock, SignedBlock, backlog::Backlog};
 
 /// How far ahead senders are recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,8 @@ pub struct AheadOptions {
     /// Recovered blocks that may wait for their turn; at least one. As many blocks as are put in
     /// one batch come on top.
     pub blocks: usize,
-    /// Signatures after which a batch takes no further block; with 1 each block is its own batch.
+    /// Signatures after which a batch takes no further block, at the most: the first batches have
+    /// fewer, and so have those that the caller waits for. With 1 each block is its own batch.
     /// More is faster for small blocks; but where the iterator waits for blocks to be made, those
     /// that it gave before wait too.
     pub batch: usize,
@@ -96,6 +98,7 @@ pub struct RecoverAhead<E> {
     results: Option<Receiver<Result<RecoveredBlock, E>>>,
     thread: Option<JoinHandle<()>>,
     metrics: Arc<Mutex<AheadMetrics>>,
+    backlog: Arc<Backlog>,
 }
 
 impl<E: From<BlockError> + Send + 'static> RecoverAhead<E> {
@@ -114,16 +117,18 @@ impl<E: From<BlockError> + Send + 'static> RecoverAhead<E> {
     {
         let (sender, results) = mpsc::sync_channel(options.blocks.max(1));
         let metrics = Arc::new(Mutex::new(AheadMetrics::default()));
+        let backlog = Arc::<Backlog>::default();
         let feeder = Feeder {
             source: source.into_iter(),
             accelerator,
             batch: options.batch,
             results: sender,
             metrics: Arc::clone(&metrics),
+            backlog: Arc::clone(&backlog),
         };
         let builder = thread::Builder::new().name("pleach-ahead".to_owned());
         let thread = builder.spawn(move || feeder.run())?;
-        Ok(Self { results: Some(results), thread: Some(thread), metrics })
+        Ok(Self { results: Some(results), thread: Some(thread), metrics, backlog })
     }
 
     /// Where time went, so far.
@@ -139,6 +144,9 @@ impl<E> Iterator for RecoverAhead<E> {
         let start = Instant::now();
         let next = self.results.as_ref()?.recv().ok();
         lock(&self.metrics).waited += start.elapsed();
+        if let Some(Ok(block)) = &next {
+            self.backlog.take(block.signatures());
+        }
         if next.is_none() {
             // The source ended, or the thread panicked, which is passed on rather than taken
             // for an end.
@@ -168,6 +176,7 @@ struct Feeder<I, E> {
     batch: usize,
     results: SyncSender<Result<RecoveredBlock, E>>,
     metrics: Arc<Mutex<AheadMetrics>>,
+    backlog: Arc<Backlog>,
 }
 
 impl<I, E> Feeder<I, E>
@@ -177,12 +186,16 @@ where
 {
     /// Batch after batch, until the source ends or fails, a block does, or nobody listens.
     fn run(mut self) {
+        self.accelerator.prepare();
         loop {
             let start = Instant::now();
             let (blocks, end) = self.gather();
             lock(&self.metrics).source += start.elapsed();
             for block in self.recover(blocks) {
                 let failed = block.is_err();
+                if let Ok(block) = &block {
+                    self.backlog.add(block.signatures());
+                }
                 if self.results.send(block.map_err(E::from)).is_err() || failed {
                     return;
                 }
@@ -198,6 +211,7 @@ where
     /// The blocks of the next batch, and what comes after them if not another one.
     fn gather(&mut self) -> (Vec<SignedBlock>, Option<End<E>>) {
         let (mut blocks, mut signatures) = (Vec::new(), 0);
+        let enough = self.backlog.next_batch(self.batch);
         loop {
             match self.source.next() {
                 None => return (blocks, Some(End::Done)),
@@ -208,7 +222,7 @@ where
                     blocks.push(block);
                 }
             }
-            if signatures >= self.batch {
+            if signatures >= enough {
                 return (blocks, None);
             }
         }
@@ -221,7 +235,7 @@ where
         metrics.recover += start.elapsed();
         metrics.batches += u64::from(!recovered.is_empty());
         metrics.blocks += recovered.len() as u64;
-        let signatures = recovered.iter().flatten().map(signatures);
+        let signatures = recovered.iter().flatten().map(|block| block.signatures() as u64);
         metrics.signatures += signatures.sum::<u64>();
         recovered
     }
@@ -231,11 +245,6 @@ where
 enum End<E> {
     Done,
     Failed(E),
-}
-
-fn signatures(block: &RecoveredBlock) -> u64 {
-    let authorities: usize = block.tx_envs().iter().map(|tx| tx.authorization_list.len()).sum();
-    (block.senders().len() + authorities) as u64
 }
 
 fn lock(metrics: &Mutex<AheadMetrics>) -> MutexGuard<'_, AheadMetrics> {

@@ -190,6 +190,12 @@ impl RecoveredBlock {
         &self.senders
     }
 
+    /// Signatures that were recovered for it: of transactions and of EIP-7702 authorizations.
+    pub(crate) fn signatures(&self) -> usize {
+        let authorities = self.tx_envs.iter().map(|tx| tx.authorization_list.len());
+        self.senders.len() + authorities.sum::<usize>()
+    }
+
     /// One EVM environment per transaction.
     pub fn tx_envs(&self) -> &[TxEnv] {
         &self.tx_envs

@@ -38,7 +38,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `ahead`, `signing` | senders: recovered beside execution; what was signed |
+//! | `ahead`, `backlog`, `signing` | senders: recovered beside execution; what was signed |
 //! | `block`, `chain` | what comes in: blocks with their senders, the rules of a chain |
 //! | `prestate` | what is asked of a state |
 //! | `serial` | one thread: the oracle, and the driver that both ways share |
@@ -52,6 +52,7 @@
 //! | [`trace`] | what happened when, if asked |
 
 mod ahead;
+mod backlog;
 mod block;
 mod chain;
 mod controller;

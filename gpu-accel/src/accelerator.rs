@@ -124,6 +124,12 @@ impl Accelerator {
         self.crew.threads()
     }
 
+    /// Makes the tables that the first batch would make, which takes a few milliseconds once in a
+    /// process. For a thread that has the time before there is anything to recover.
+    pub fn prepare(&self) {
+        recovery::recover_batch(&self.crew, &random_requests(recovery::RECOVER_INLINE, 3));
+    }
+
     /// Wakes the threads, for there will soon be a batch.
     pub fn rouse(&self) {
         self.crew.rouse();

@@ -6,7 +6,9 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use pleach_engine::{ChainSpec, genesis_header, genesis_state, genesis_state_root};
+use pleach_engine::{
+    ChainSpec, genesis_header, genesis_state, genesis_state_root, import::ImportConfig,
+};
 use pleach_state::store::{MdbxBackend, MdbxConfig, Store, StoreConfig, StoreError};
 
 use super::{ChainArgs, Network, NetworkError};
@@ -89,7 +91,10 @@ impl Database {
 }
 
 fn open(datadir: &Path) -> Result<Store, StoreError> {
-    let backend = MdbxBackend::open(&datadir.join(STORE), MdbxConfig::default())?;
+    // Whoever reads ahead waits for the disk most of the time.
+    let config = MdbxConfig::default();
+    let readers = config.readers + ImportConfig::default().prefetch_threads;
+    let backend = MdbxBackend::open(&datadir.join(STORE), MdbxConfig { readers, ..config })?;
     Store::open(backend, StoreConfig::default())
 }
 

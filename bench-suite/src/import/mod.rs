@@ -18,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
     },
+    thread,
 };
 
 use pleach_engine::{
@@ -81,16 +82,21 @@ fn begin(args: &ImportArgs) -> Result<(Importer, Arc<AtomicBool>), BeginError> {
     for path in &args.files {
         BlockFile::open(path, Arc::default())?;
     }
-    let database = Database::open(&args.chain)?;
     let threads = args.threads();
-    let engine = Engine::new(EngineConfig { threads }).map_err(BeginError::Threads)?;
     let accelerator = Accelerator::cpu(threads).map_err(io::Error::other);
+    let accelerator = Arc::new(accelerator.map_err(BeginError::Threads)?);
+    let database = thread::scope(|scope| {
+        // Its tables are made while the database is opened.
+        scope.spawn(|| accelerator.prepare());
+        Database::open(&args.chain)
+    })?;
+    let engine = Engine::new(EngineConfig { threads }).map_err(BeginError::Threads)?;
     let workers = trie_workers(threads).map_err(io::Error::other);
     let importer = Importer {
         chain: database.chain,
         store: database.store,
         engine: Arc::new(engine),
-        accelerator: Arc::new(accelerator.map_err(BeginError::Threads)?),
+        accelerator,
         workers: workers.map_err(BeginError::Threads)?,
         config: ImportConfig { commit_blocks: args.commit_blocks, ..ImportConfig::default() },
     };
@@ -127,7 +133,7 @@ fn import(
         blocks.map(move |block| match block {
             Ok(read) => {
                 let origin = Origin { name: name.clone(), offset: Some(read.offset) };
-                Ok(SourcedBlock { block: read.block, origin })
+                Ok(SourcedBlock { block: read.block, origin, access_list: None })
             }
             Err(error) => Err(ImportError::Source(Box::new(error))),
         })

@@ -65,11 +65,14 @@ struct Summary {
     lineage_ms: f64,
     recover_ms: f64,
     recover_wait_ms: f64,
+    recover_hidden: f64,
+    recover_batches: u64,
     prefetch_ms: f64,
     wait_ms: f64,
     execute_ms: f64,
     root_ms: f64,
     commit_ms: f64,
+    commit_wait_ms: f64,
     threads: usize,
     version: &'static str,
 }
@@ -180,11 +183,14 @@ fn summary(report: Option<&ImportReport>, error: Option<String>, threads: usize)
         lineage_ms: milliseconds(times.lineage),
         recover_ms: milliseconds(times.recover),
         recover_wait_ms: milliseconds(times.recover_wait),
+        recover_hidden: times.recover_hidden(),
+        recover_batches: report.map_or(0, |report| report.recover_batches),
         prefetch_ms: milliseconds(times.prefetch),
         wait_ms: milliseconds(times.wait),
         execute_ms: milliseconds(times.execute),
         root_ms: milliseconds(times.root),
         commit_ms: milliseconds(times.commit),
+        commit_wait_ms: milliseconds(times.commit_wait),
         threads,
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -203,18 +209,19 @@ impl Summary {
             self.mgas_per_s,
         );
         text += &format!(
-            "execute {:.0} ms, root {:.0} ms, {} commits {:.0} ms, wait {:.0} ms\n\
-             beside that: lineage {:.0} ms, recover {:.0} ms (waited for: {:.0} ms), prefetch \
-             {:.0} ms\n",
+            "execute {:.0} ms, root {:.0} ms, waiting for commits {:.0} ms, for blocks {:.0} ms\n\
+             beside that: lineage {:.0} ms, recover {:.0} ms ({:.0} % hidden), prefetch {:.0} ms, \
+             {} commits {:.0} ms\n",
             self.execute_ms,
             self.root_ms,
-            self.commits,
-            self.commit_ms,
+            self.commit_wait_ms,
             self.wait_ms,
             self.lineage_ms,
             self.recover_ms,
-            self.recover_wait_ms,
+            self.recover_hidden * 100.0,
             self.prefetch_ms,
+            self.commits,
+            self.commit_ms,
         );
         if let Some(head) = &self.durable {
             text += &format!("durable: block {} ({})\n", head.number, head.hash);

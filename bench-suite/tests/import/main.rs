@@ -4,6 +4,8 @@
 mod command;
 mod driver;
 mod fixtures;
+mod hints;
 mod kill;
+mod overlap;
 mod refusals;
 mod support;

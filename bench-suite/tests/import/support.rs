@@ -57,21 +57,8 @@ pub(super) struct InMemory {
 impl InMemory {
     /// With the chain's genesis, and commits of so many blocks.
     pub(super) fn new(commit_blocks: usize) -> Self {
-        let genesis = &CHAIN.genesis;
-        let chain = Arc::new(ChainSpec::from_genesis(genesis).unwrap());
         let tables = SharedTables::default();
-        let store = Store::open(tables.clone(), StoreConfig::default()).unwrap();
-        let header = genesis_header(&chain, genesis, genesis_state_root(genesis));
-        store.init(&header, &genesis_state(genesis)).unwrap();
-        let importer = Importer {
-            chain,
-            store: Arc::new(store),
-            engine: Arc::new(Engine::new(EngineConfig { threads: 2 }).unwrap()),
-            accelerator: Arc::new(Accelerator::cpu(2).unwrap()),
-            workers: TrieWorkers::default(),
-            config: ImportConfig { commit_blocks, ..ImportConfig::default() },
-        };
-        Self { importer, tables }
+        Self { importer: importer(tables.clone(), commit_blocks), tables }
     }
 
     pub(super) fn import(
@@ -110,9 +97,26 @@ impl InMemory {
     }
 }
 
+/// An importer into empty tables, with the chain's genesis, and commits of so many blocks.
+pub(super) fn importer(tables: impl Backend, commit_blocks: usize) -> Importer {
+    let genesis = &CHAIN.genesis;
+    let chain = Arc::new(ChainSpec::from_genesis(genesis).unwrap());
+    let store = Store::open(tables, StoreConfig::default()).unwrap();
+    let header = genesis_header(&chain, genesis, genesis_state_root(genesis));
+    store.init(&header, &genesis_state(genesis)).unwrap();
+    Importer {
+        chain,
+        store: Arc::new(store),
+        engine: Arc::new(Engine::new(EngineConfig { threads: 2 }).unwrap()),
+        accelerator: Arc::new(Accelerator::cpu(2).unwrap()),
+        workers: TrieWorkers::default(),
+        config: ImportConfig { commit_blocks, ..ImportConfig::default() },
+    }
+}
+
 pub(super) fn sourced(block: Block<TxEnvelope>) -> SourcedBlock {
     let origin = Origin { name: "a test".into(), offset: None };
-    SourcedBlock { block, origin }
+    SourcedBlock { block, origin, access_list: None }
 }
 
 /// An empty folder of its own for a test.

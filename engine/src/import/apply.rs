@@ -6,54 +6,90 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
+    thread::yield_now,
     time::{Duration, Instant},
 };
 
 use alloy_consensus::{Eip658Value, proofs::calculate_receipt_root};
 use alloy_hardforks::EthereumHardforks;
 use pleach_state::{
-    mpt::{StateChanges, StateTrie, TrieWorkers},
-    store::{Pending, Snapshot},
+    mpt::{RootTask, StateChanges, StateTrie, TouchedKey, TrieWorkers},
+    store::{BlockCommit, Pending, Snapshot},
 };
 
 use super::{
     ImportError, ImportEvent, ImportFailure, ImportReport, Importer, Refused, StageTimes,
-    batch::BlockBatch, cached::Cached, input::ReadyBlock, prefetch::Prefetcher, report::Clocks,
+    batch::BlockBatch,
+    cached::Cached,
+    commit::{Commits, Done},
+    input::ReadyBlock,
+    prefetch::Prefetcher,
+    report::Clocks,
 };
 use crate::{
-    BlockOutput, ExecuteOptions, IntermediateRootError, intermediate_roots,
+    BlockOutput, ExecuteOptions, IntermediateRootError,
+    backlog::Backlog,
+    intermediate_roots,
     validate::{OutputError, validate_output, validate_system_contracts},
 };
 
 /// How often a request to stop is looked for while no block comes.
 const GLANCE: Duration = Duration::from_millis(100);
+/// The same while a commit is under way, which then is told to be durable no later than that.
+const GLANCE_AT_COMMIT: Duration = Duration::from_millis(2);
+
+/// How often the engine's threads are given way so that they let go of the last block's state:
+/// some tens of microseconds.
+const PATIENCE: usize = 100;
+
+/// Blocks of fewer transactions are over before a thread that would reveal nodes for them is
+/// awake.
+const FOLLOWED_FROM: usize = 8;
 
 /// More nodes of tries than this are not copied for the roots between transactions.
 const EARLY_NODES: usize = 1 << 16;
 
-type Blocks = Receiver<Result<ReadyBlock, ImportError>>;
+/// Blocks that are ready, and how many signatures of them wait.
+pub(super) struct Blocks<'a> {
+    pub(super) ready: Receiver<Result<ReadyBlock, ImportError>>,
+    pub(super) backlog: &'a Backlog,
+}
 
 /// The state after the last block that stands.
 pub(super) struct Applier<'a> {
     importer: &'a Importer,
     clocks: &'a Clocks,
+    prefetcher: &'a Prefetcher,
+    /// Hears of every block and commit.
+    tell: &'a mut dyn FnMut(ImportEvent),
+    commits: Commits,
     /// What is committed.
     below: Arc<Cached<Snapshot>>,
-    /// That, under the blocks that are not.
+    /// That, under the blocks of the commit under way and of the batch.
     state: Arc<Pending<Arc<Cached<Snapshot>>>>,
+    /// After all of those.
     tries: StateTrie,
     batch: BlockBatch,
     report: ImportReport,
 }
 
 impl<'a> Applier<'a> {
-    pub(super) fn new(importer: &'a Importer, clocks: &'a Clocks) -> Result<Self, ImportError> {
-        let snapshot = importer.store.snapshot()?;
-        let head = *snapshot.head();
-        let below = Arc::new(Cached::new(snapshot));
-        Ok(Self {
+    /// Begins with what the prefetcher reads from.
+    pub(super) fn new(
+        importer: &'a Importer,
+        clocks: &'a Clocks,
+        prefetcher: &'a Prefetcher,
+        commits: Commits,
+        tell: &'a mut dyn FnMut(ImportEvent),
+    ) -> Self {
+        let below = prefetcher.below();
+        let head = *below.below().head();
+        Self {
             importer,
             clocks,
+            prefetcher,
+            tell,
+            commits,
             state: Arc::new(Pending::new(below.clone())),
             tries: tries_of(&below, &importer.workers),
             below,
@@ -66,31 +102,28 @@ impl<'a> Applier<'a> {
                 stopped: false,
                 head,
                 commits: 0,
+                recover_batches: 0,
                 total: Duration::ZERO,
                 times: StageTimes::default(),
             },
-        })
-    }
-
-    pub(super) fn below(&self) -> Arc<Cached<Snapshot>> {
-        self.below.clone()
+        }
     }
 
     /// Takes blocks until they end, one is refused, or a stop is asked for, and commits what
     /// stands.
     pub(super) fn run(
         mut self,
-        blocks: Blocks,
-        prefetcher: &Prefetcher,
+        blocks: Blocks<'_>,
         stop: &AtomicBool,
-        tell: &mut dyn FnMut(ImportEvent),
     ) -> Result<ImportReport, ImportFailure> {
-        let ended = self.take_all(&blocks, prefetcher, stop, tell);
-        let committed = self.commit(prefetcher, tell);
+        let ended = self.take_all(&blocks, stop);
+        let committed = self.commit_now();
         let (clocks, times) = (self.clocks, &mut self.report.times);
         times.lineage = clocks.busy(&clocks.lineage);
         times.recover = clocks.busy(&clocks.recover);
         times.prefetch = clocks.busy(&clocks.prefetch);
+        times.commit = clocks.busy(&clocks.commit);
+        self.report.recover_batches = clocks.batches.load(Ordering::Relaxed);
         self.report.known = clocks.known.load(Ordering::Relaxed);
         self.report.stopped = stop.load(Ordering::Relaxed);
         self.report.total = clocks.total();
@@ -101,30 +134,28 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn take_all(
-        &mut self,
-        blocks: &Blocks,
-        prefetcher: &Prefetcher,
-        stop: &AtomicBool,
-        tell: &mut dyn FnMut(ImportEvent),
-    ) -> Result<(), ImportError> {
+    fn take_all(&mut self, blocks: &Blocks<'_>, stop: &AtomicBool) -> Result<(), ImportError> {
         while !stop.load(Ordering::Relaxed) {
             match self.wait(blocks) {
                 Ok(ready) => {
                     let ready = ready?;
                     if is_early(&ready) && self.tries.node_count() > EARLY_NODES {
-                        self.commit(prefetcher, tell)?;
+                        self.commit_now()?;
                         self.tries = tries_of(&self.below, &self.importer.workers);
                     }
                     self.apply(&ready)?;
                     let (number, txs, gas) = facts(&ready);
-                    tell(ImportEvent::Valid { number, txs, gas });
+                    (self.tell)(ImportEvent::Valid { number, txs, gas });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if self.batch.is_full(&self.importer.config) {
-                self.commit(prefetcher, tell)?;
+            if let Some(done) = self.commits.poll() {
+                self.settle(done)?;
+            }
+            let idle = !self.commits.is_under_way();
+            if self.batch.is_full(&self.importer.config) || idle && self.batch.is_worth_a_commit() {
+                self.begin_commit()?;
             }
         }
         Ok(())
@@ -133,12 +164,16 @@ impl<'a> Applier<'a> {
     /// The next block, waited for as long as the batch may wait, and no longer than a glance.
     fn wait(
         &mut self,
-        blocks: &Blocks,
+        blocks: &Blocks<'_>,
     ) -> Result<Result<ReadyBlock, ImportError>, RecvTimeoutError> {
         let clocks = self.clocks;
-        let longest = self.batch.time_left(&self.importer.config).unwrap_or(GLANCE).min(GLANCE);
+        let glance = if self.commits.is_under_way() { GLANCE_AT_COMMIT } else { GLANCE };
+        let longest = self.batch.time_left(&self.importer.config).unwrap_or(glance).min(glance);
         let (begin, recovering) = (Instant::now(), clocks.busy(&clocks.recover));
-        let next = blocks.recv_timeout(longest);
+        let next = blocks.ready.recv_timeout(longest);
+        if let Ok(Ok(ready)) = &next {
+            blocks.backlog.take(ready.block.signatures());
+        }
         let waited = begin.elapsed();
         let recovered = clocks.busy(&clocks.recover).saturating_sub(recovering);
         self.report.times.wait += waited;
@@ -158,19 +193,42 @@ impl<'a> Applier<'a> {
         self.report.times.execute += executed - begin;
         self.report.times.root += executed.elapsed();
         let (number, txs, gas) = facts(ready);
+        self.prefetcher.executed(number);
         self.report.blocks += 1;
         self.report.txs += txs as u64;
         self.report.gas += gas;
-        // The engine's threads may hold the state a moment longer; then it is copied.
-        Arc::make_mut(&mut self.state).push(number, ready.place.hash, &output.bundle);
+        self.state().push(number, ready.place.hash, &output.bundle);
         self.batch.push(ready, output);
         Ok(())
     }
 
-    fn execute(&self, ready: &ReadyBlock) -> Result<BlockOutput, ImportError> {
+    /// The state, to be changed. The engine's threads may hold it a moment longer; if that takes
+    /// long it is copied.
+    fn state(&mut self) -> &mut Pending<Arc<Cached<Snapshot>>> {
+        let mut given_way = 0;
+        while Arc::strong_count(&self.state) > 1 && given_way < PATIENCE {
+            given_way += 1;
+            yield_now();
+        }
+        Arc::make_mut(&mut self.state)
+    }
+
+    /// Executes a block, and reveals the ways to what it writes meanwhile.
+    fn execute(&mut self, ready: &ReadyBlock) -> Result<BlockOutput, ImportError> {
         let (block, chain) = (&ready.block, &ready.place.chain);
         let options = ExecuteOptions::default();
-        let executed = self.importer.engine.execute(chain, block, &self.state, options);
+        let engine = &self.importer.engine;
+        let executed = if block.transactions().len() < FOLLOWED_FROM {
+            engine.execute(chain, block, &self.state, options)
+        } else {
+            let tries = std::mem::replace(&mut self.tries, StateTrie::empty());
+            let task = RootTask::new(tries, self.below.clone());
+            tell_early(&task, ready);
+            let follower = Arc::new(task.clone());
+            let executed = engine.execute_followed(chain, block, &self.state, options, follower);
+            self.tries = task.finish();
+            executed
+        };
         let (output, _) = executed.map_err(|error| match error.is_invalid_block() {
             true => refused(ready, error.into()),
             false => ImportError::State {
@@ -229,11 +287,13 @@ impl<'a> Applier<'a> {
                 ImportError::Tries { number, hash, source }
             }
         };
+        self.wait_for_commit()?;
         self.restore_tries();
         Err(failed)
     }
 
-    /// The tries after the batch, when a block that does not stand has changed them.
+    /// The tries after the batch, when a block that does not stand has changed them. No commit is
+    /// under way.
     fn restore_tries(&mut self) {
         self.tries = tries_of(&self.below, &self.importer.workers);
         for block in &self.batch.blocks {
@@ -246,31 +306,65 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// Commits the batch, and moves on to the state after it.
-    fn commit(
-        &mut self,
-        prefetcher: &Prefetcher,
-        tell: &mut dyn FnMut(ImportEvent),
-    ) -> Result<(), ImportError> {
+    /// Commits the batch, and returns when it is durable.
+    fn commit_now(&mut self) -> Result<(), ImportError> {
+        self.begin_commit()?;
+        self.wait_for_commit()
+    }
+
+    /// Begins to commit the batch, after the one before.
+    fn begin_commit(&mut self) -> Result<(), ImportError> {
+        self.wait_for_commit()?;
         let batch = std::mem::take(&mut self.batch);
         if batch.blocks.is_empty() {
             return Ok(());
         }
         let begin = Instant::now();
-        let (store, config) = (&self.importer.store, &self.importer.config);
-        let head = store.commit(&batch.blocks, &self.tries.take_node_changes())?;
-        let bundles = batch.blocks.iter().map(|block| &block.bundle);
-        let below = self.below.succeeded_by(store.snapshot()?, bundles, config.cached_reads);
-        self.below = Arc::new(below);
-        self.state = Arc::new(Pending::new(self.below.clone()));
-        prefetcher.replace(self.below.clone());
-        if self.tries.node_count() > config.trie_nodes {
+        self.commits.begin(batch.blocks, self.tries.take_node_changes());
+        self.report.times.commit_wait += begin.elapsed();
+        if self.tries.node_count() > self.importer.config.trie_nodes {
+            // Those that begin anew can only begin with what is committed.
+            self.wait_for_commit()?;
             self.tries = tries_of(&self.below, &self.importer.workers);
         }
-        self.report.times.commit += begin.elapsed();
+        Ok(())
+    }
+
+    /// Waits until no commit is under way.
+    fn wait_for_commit(&mut self) -> Result<(), ImportError> {
+        let begin = Instant::now();
+        let Some(done) = self.commits.wait() else { return Ok(()) };
+        self.report.times.commit_wait += begin.elapsed();
+        self.settle(done)
+    }
+
+    /// Moves on to the state after a commit, under the blocks that have been executed meanwhile.
+    fn settle(&mut self, done: Done) -> Result<(), ImportError> {
+        let begin = Instant::now();
+        let settled = self.move_up(done);
+        if settled.is_err() {
+            // What comes after blocks that are not durable, or cannot be read, is void.
+            self.batch = BlockBatch::default();
+        }
+        self.report.times.commit_wait += begin.elapsed();
+        settled
+    }
+
+    fn move_up(&mut self, done: Done) -> Result<(), ImportError> {
+        let head = done.head?;
         self.report.commits += 1;
         self.report.head = head;
-        tell(ImportEvent::Durable(head));
+        (self.tell)(ImportEvent::Durable(head));
+        let snapshot = self.importer.store.snapshot()?;
+        let bundles = done.blocks.iter().map(|block| &block.bundle);
+        let most = self.importer.config.cached_reads;
+        self.below = Arc::new(self.below.succeeded_by(snapshot, bundles, most));
+        let mut state = Pending::new(self.below.clone());
+        for BlockCommit { header, hash, bundle, .. } in &self.batch.blocks {
+            state.push(header.number, *hash, bundle);
+        }
+        self.state = Arc::new(state);
+        self.prefetcher.replace(self.below.clone());
         Ok(())
     }
 }
@@ -279,6 +373,19 @@ impl<'a> Applier<'a> {
 fn tries_of(below: &Cached<Snapshot>, workers: &TrieWorkers) -> StateTrie {
     let root = below.below().head().state_root;
     StateTrie::new(root).with_workers(workers.clone()).recording_nodes()
+}
+
+/// Tells a task which keys the block will write, as far as that shows before it runs.
+fn tell_early(task: &RootTask, ready: &ReadyBlock) {
+    let Some(list) = &ready.place.access_list else {
+        let callers = ready.block.tx_envs().iter().map(|tx| TouchedKey::Account(tx.caller));
+        return task.touch_all(callers);
+    };
+    task.touch_all(list.entries().iter().flat_map(|account| {
+        let slots = account.storage_changes.iter();
+        let slots = slots.map(|changes| TouchedKey::Slot(account.address, changes.slot));
+        std::iter::once(TouchedKey::Account(account.address)).chain(slots)
+    }));
 }
 
 /// Whether a block's receipts hold the state roots after its transactions (EIP-658 ended that).

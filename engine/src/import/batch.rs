@@ -11,6 +11,11 @@ use crate::BlockOutput;
 /// the nodes above it.
 const BYTES_PER_CHANGE: usize = 512;
 
+/// Blocks, and bytes, that are committed while the store has nothing else to do: with fewer it
+/// would mostly write the same places again and again.
+const WORTH_BLOCKS: usize = 128;
+const WORTH_BYTES: usize = 32 << 20;
+
 /// Blocks to commit together.
 #[derive(Debug, Default)]
 pub(super) struct BlockBatch {
@@ -43,6 +48,11 @@ impl BlockBatch {
         self.blocks.len() >= config.commit_blocks.max(1)
             || self.bytes >= config.commit_bytes
             || self.time_left(config).is_some_and(|left| left.is_zero())
+    }
+
+    /// Whether it is worth a commit that nothing waits for.
+    pub(super) fn is_worth_a_commit(&self) -> bool {
+        self.blocks.len() >= WORTH_BLOCKS || self.bytes >= WORTH_BYTES
     }
 
     /// How long it may still wait; none while it is empty.

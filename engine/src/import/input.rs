@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_primitives::{B256, U256};
 
-use crate::{ChainSpec, RecoveredBlock};
+use crate::{AccessList, ChainSpec, RecoveredBlock};
 
 /// A block, and where it comes from.
 #[derive(Debug, Clone)]
@@ -14,6 +14,9 @@ pub struct SourcedBlock {
     pub block: Block<TxEnvelope>,
     /// Where it comes from.
     pub origin: Origin,
+    /// Its access list (EIP-7928), or what somebody says is one. It says what to read early, and is
+    /// neither checked nor needed.
+    pub access_list: Option<Arc<AccessList>>,
 }
 
 /// Where a block comes from, for error messages.
@@ -38,6 +41,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) origin: Origin,
+    pub(super) access_list: Option<Arc<AccessList>>,
     /// The rules, the Merge's block among them.
     pub(super) chain: Arc<ChainSpec>,
     /// The difficulty of all blocks up to and with this one.

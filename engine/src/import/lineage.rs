@@ -99,7 +99,7 @@ impl<'a> Lineage<'a> {
 
     /// Checks a block and makes it the chain's last one; none if the chain has it already.
     fn link(&mut self, sourced: SourcedBlock) -> Result<Option<LinkedBlock>, ImportError> {
-        let SourcedBlock { block, origin } = sourced;
+        let SourcedBlock { block, origin, access_list } = sourced;
         let (number, hash) = (block.header.number, block.header.hash_slow());
         let refused = |origin, reason| {
             Err(ImportError::Refused { number, hash, origin, reason: Box::new(reason) })
@@ -128,6 +128,7 @@ impl<'a> Lineage<'a> {
         self.hashes.push_front(hash);
         let place = Place {
             origin,
+            access_list,
             chain: self.chain.clone(),
             total_difficulty: self.total_difficulty,
             hash,

@@ -1,16 +1,19 @@
 //! A chain of blocks, each validated in every respect, into a [`Store`].
 //!
 //! ```text
-//! blocks ──► lineage ──► recover ──► prefetch ──► execute, root, commit
-//!            thread      thread      thread       the calling thread
+//! blocks ──► lineage ──► recover ──► prefetch ──► execute and root ──► commit
+//!            thread      thread      thread       calling thread      thread
 //! ```
 //!
 //! Each stage runs on a thread of its own and is ahead of the next by a few blocks. Lineage checks
 //! what headers and bodies alone show: that a block follows the one before it, and every rule of
-//! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of all blocks
-//! that are at hand in one batch. Prefetch reads from the store what a block is known to need. The
-//! calling thread executes on the store's snapshot under the blocks that are not committed yet,
-//! compares the output and the state root with the header, and commits blocks in batches.
+//! [`validate`](crate::validate) that needs no state. Recovery takes the signatures of several
+//! blocks in one batch, of more the more wait for execution. Prefetch reads from the store what a
+//! block is known to need and, where that takes long, what it is likely to need, guessed from
+//! blocks before it. The calling thread executes on the store's snapshot under the blocks that are
+//! not committed yet, reveals the ways to what they write in the tries meanwhile, and compares the
+//! output and the state root with the header. Commit makes batches of blocks durable while later
+//! ones execute.
 //!
 //! A block that is refused ends the import with an error that names it; all blocks before it are
 //! committed first. What [`ImportEvent::Durable`] has told stays, whatever happens to the process.
@@ -18,6 +21,7 @@
 mod apply;
 mod batch;
 mod cached;
+mod commit;
 mod error;
 mod input;
 mod lineage;
@@ -38,9 +42,15 @@ use pleach_state::{
 };
 
 use self::{
-    apply::Applier, lineage::Lineage, prefetch::Prefetcher, recover::recover_blocks, report::Clocks,
+    apply::{Applier, Blocks},
+    cached::Cached,
+    commit::commits,
+    lineage::Lineage,
+    prefetch::Prefetcher,
+    recover::recover_blocks,
+    report::Clocks,
 };
-use crate::{ChainSpec, Engine};
+use crate::{ChainSpec, Engine, backlog::Backlog};
 
 pub use error::{ImportError, ImportFailure, Refused};
 pub use input::{Origin, SourcedBlock};
@@ -50,7 +60,7 @@ pub use report::{ImportEvent, ImportReport, StageTimes};
 const WAITING: usize = 64;
 /// Blocks whose reads are fetched ahead of execution: more would push out of the caches what the
 /// next one needs.
-const FETCHED_AHEAD: usize = 2;
+const FETCHED_AHEAD: usize = 16;
 
 /// How much an import does at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +71,11 @@ pub struct ImportConfig {
     pub commit_bytes: usize,
     /// How long a block waits for others to be committed with.
     pub commit_after: Duration,
-    /// Signatures that are recovered in one batch, give or take one block's.
+    /// Signatures that are recovered in one batch at the most, give or take one block's. Batches
+    /// are smaller while execution waits for them.
     pub recover_batch: usize,
+    /// Threads that read ahead beside the one that always does, where reads come from a disk.
+    pub prefetch_threads: usize,
     /// Nodes of tries that are held in memory from one commit to the next.
     pub trie_nodes: usize,
     /// Accounts and slots that are held in memory from one commit to the next.
@@ -77,6 +90,7 @@ impl Default for ImportConfig {
             commit_bytes: 64 << 20,
             commit_after: Duration::from_secs(5),
             recover_batch: 4_096,
+            prefetch_threads: 8,
             trie_nodes: 4_000_000,
             cached_reads: 2_000_000,
         }
@@ -120,21 +134,27 @@ impl Importer {
     {
         let clocks = Clocks::default();
         let mut lineage = Lineage::new(&self.chain, &self.store)?;
-        let applier = Applier::new(self, &clocks)?;
-        let prefetcher = Prefetcher::new(applier.below());
+        let snapshot = self.store.snapshot().map_err(ImportError::from)?;
+        let prefetcher = Prefetcher::new(Arc::new(Cached::new(snapshot)));
+        let (commits, writer) = commits();
+        let backlog = Backlog::default();
         let (to_recovery, for_recovery) = sync_channel(WAITING);
         let (to_prefetch, for_prefetch) = sync_channel(WAITING);
         let (to_execution, for_execution) = sync_channel(FETCHED_AHEAD);
         thread::scope(|scope| {
-            let (clocks, prefetcher) = (&clocks, &prefetcher);
+            let (clocks, prefetcher, backlog) = (&clocks, &prefetcher, &backlog);
             scope.spawn(move || lineage.follow(blocks, &to_recovery, clocks, stop));
-            let (accelerator, size) = (&*self.accelerator, self.config.recover_batch);
+            let (accelerator, most) = (&*self.accelerator, self.config.recover_batch);
             scope.spawn(move || {
-                recover_blocks(accelerator, size, &for_recovery, &to_prefetch, clocks);
+                recover_blocks(accelerator, most, backlog, &for_recovery, &to_prefetch, clocks);
             });
-            scope.spawn(move || prefetcher.run(&for_prefetch, &to_execution, clocks));
-            // What is dropped here ends the stages before.
-            applier.run(for_execution, prefetcher, stop, tell)
+            let readers = self.config.prefetch_threads;
+            scope.spawn(move || prefetcher.run(readers, &for_prefetch, &to_execution, clocks));
+            let store = &*self.store;
+            scope.spawn(move || writer.run(store, clocks));
+            // What is dropped here ends the other stages.
+            let blocks = Blocks { ready: for_execution, backlog };
+            Applier::new(self, clocks, prefetcher, commits, tell).run(blocks, stop)
         })
     }
 

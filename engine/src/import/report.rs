@@ -41,13 +41,16 @@ pub struct ImportReport {
     pub head: Head,
     /// Commits to the store.
     pub commits: u64,
+    /// Batches in which senders were recovered.
+    pub recover_batches: u64,
     /// From beginning to end.
     pub total: Duration,
     /// Where the time went.
     pub times: StageTimes,
 }
 
-/// Where an import's time went. The first three pass beside the others, on their own threads.
+/// Where an import's time went. The first three and `commit` pass beside the others, on their own
+/// threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
     /// Reading blocks and validating what headers and bodies show.
@@ -64,8 +67,22 @@ pub struct StageTimes {
     pub execute: Duration,
     /// Updating tries.
     pub root: Duration,
-    /// Writing to the store.
+    /// Writing to the store, on a thread of its own.
     pub commit: Duration,
+    /// What of commits passed on the thread that executes: making batches, waiting until one is
+    /// written, moving on to the state after it.
+    pub commit_wait: Duration,
+}
+
+impl StageTimes {
+    /// The share of recovery that passed beside other work; from 0 to 1, and 1 where there was
+    /// nothing to recover.
+    pub fn recover_hidden(&self) -> f64 {
+        match self.recover.as_secs_f64() {
+            0.0 => 1.0,
+            recover => (1.0 - self.recover_wait.as_secs_f64() / recover).max(0.0),
+        }
+    }
 }
 
 /// The clocks of the stages that run beside execution, and what they count.
@@ -75,7 +92,10 @@ pub(super) struct Clocks {
     pub(super) lineage: Busy,
     pub(super) recover: Busy,
     pub(super) prefetch: Busy,
+    pub(super) commit: Busy,
     pub(super) known: AtomicU64,
+    /// Batches of signatures.
+    pub(super) batches: AtomicU64,
 }
 
 /// How long a thread was at its work so far, readable from others at any moment.
@@ -96,7 +116,9 @@ impl Default for Clocks {
             lineage: Busy::default(),
             recover: Busy::default(),
             prefetch: Busy::default(),
+            commit: Busy::default(),
             known: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_trie::Nibbles;
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use revm::{DatabaseRef, bytecode::Bytecode, primitives::KECCAK_EMPTY, state::AccountInfo};
@@ -206,6 +207,26 @@ impl Snapshot {
     fn bytes(&self, table: Table, number: u64) -> Result<Option<Bytes>, StoreError> {
         let key = number.to_be_bytes();
         self.reader.get_sealed(table, &key, |value| Ok(Bytes::copy_from_slice(value)))
+    }
+
+    /// Has the backend read what lies on the way to an account in the account trie, or to a slot in
+    /// its account's trie, so that it is in memory when the nodes are asked for. Both are given by
+    /// their hashes.
+    ///
+    /// Nodes are filed in the order of their paths: where a node would be whose path is the whole
+    /// key, the last one on the way to the key is near. Those above it are shared by many keys, and
+    /// are in memory sooner or later.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn touch_nodes(
+        &self,
+        hashed_address: &B256,
+        hashed_slot: Option<&B256>,
+    ) -> Result<(), StoreError> {
+        let owner = hashed_slot.map(|_| hashed_address);
+        let path = Nibbles::unpack(hashed_slot.unwrap_or(hashed_address));
+        self.reader.0.get(Table::Nodes, &node_key(owner, &path), &mut |_| ()).map(drop)
     }
 
     /// A bytecode as it is stored.
