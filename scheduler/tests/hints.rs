@@ -86,7 +86,7 @@ fn a_chain_starts_link_by_link() {
     let chain = vec![link(0, 4, None), link(0, 6, Some(4)), link(2, 8, Some(6))];
     let scheduler = Scheduler::new(10, 3).with_early_starts(chain);
     let (mut one, mut other) = (Run::default(), Run::default());
-    let mut next = |run: &mut Run| scheduler.claim_in_run(run, |_| 1).map(|version| version.index);
+    let next = |run: &mut Run| scheduler.claim_in_run(run, |_| 1).map(|version| version.index);
     assert_eq!([next(&mut one), next(&mut other)], [Some(4), Some(0)]);
     scheduler.finish(Version { index: 4, incarnation: 0 });
     assert_eq!([next(&mut one), next(&mut other)], [Some(6), Some(1)]);

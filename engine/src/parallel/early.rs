@@ -125,7 +125,10 @@ mod tests {
         let known = [(hot, hot), (kin, hot)];
         let starts = |hot: &[Hot]| {
             let starts = early_starts(Expected::of(hot, txs.clone()), u64::MAX, 2);
-            starts.into_iter().map(|start| (start.before, start.index, start.after)).collect()
+            starts
+                .into_iter()
+                .map(|start| (start.before, start.index, start.after))
+                .collect::<Vec<_>>()
         };
         // With 200 for two threads the chain of 100 begins with the block; its second link is due
         // when as much as the first has been done by the other thread as well, and so on. The last
