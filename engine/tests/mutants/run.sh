@@ -19,6 +19,8 @@ trap 'rm -rf "$scratch"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 # Every mutant falls to far fewer random blocks than the tests try by themselves.
 export PLEACH_CASES="${PLEACH_CASES:-600}"
+# Seconds after which a run of the tests is stopped.
+limit="${PLEACH_LIMIT:-900}"
 # The engine alone is compiled anew for each mutant: quickly rather than well.
 quick=(--config 'profile.release.package.pleach-engine.opt-level=1')
 
@@ -46,13 +48,13 @@ build() {
 
 # A scheduler that has lost a transaction may never end; no test of its own tells.
 passes() {
-  (cd "$scratch" && timeout 900 cargo test --release --offline --no-fail-fast \
+  (cd "$scratch" && timeout "$limit" cargo test --release --offline --no-fail-fast \
     "${quick[@]}" "${tests[@]}" >"$log" 2>&1)
 }
 
 failed() { sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort; }
 
-tar -C "$root" --exclude=./target --exclude=./.git -cf - . | tar -C "$scratch" -xf -
+tar -C "$root" --exclude='./target*' --exclude=./.git -cf - . | tar -C "$scratch" -xf -
 log="$scratch/unbroken.log"
 for kind in $(printf '%s\n' "${names[@]}" | sed 's/^scheduler-.*/scheduler-/; t; s/.*/engine/' | sort -u)
 do
