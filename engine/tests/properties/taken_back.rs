@@ -16,7 +16,7 @@ use pleach_state::FlatState;
 use crate::support::{
     blocks::{Tx, case, funded, header, signer},
     compare::{Case, execute_with},
-    field::{MACHINE, slot},
+    field::{MACHINE, OTHER, slot},
     forks::Fork,
     machine::{Kind, Program, init_code, machine_code},
     prestate::{SlowState, put},
@@ -35,9 +35,10 @@ const MOST_GAS: u64 = 10_000_000;
 fn state() -> FlatState {
     let mut state = funded(3);
     put(&mut state, MACHINE, 50, 1, &machine_code(), &[]);
+    put(&mut state, OTHER, 0_u64, 1, &machine_code(), &[]);
     put(&mut state, PAYEE, 1, 0, &[], &[]);
-    // Where the second transaction creates: there before, so that all that changes is its code.
-    put(&mut state, MACHINE.create(1), 1, 0, &[], &[]);
+    // There before it is created, so that all that changes is its code.
+    put(&mut state, OTHER.create(1), 1, 0, &[], &[]);
     state
 }
 
@@ -111,10 +112,12 @@ fn an_existence() {
     taken_back(Fork::Homestead, &touch, &look, None);
 }
 
-/// Before EIP-161, a contract begins with nonce 0: there is nothing new to it but its code.
+/// Before EIP-161, a contract begins with nonce 0: there is nothing new to it but its code. Its
+/// creator is one that the third transaction does not read, for its nonce is new as well.
 #[test]
 fn a_code() {
     let create = Program::new().create(0_u64, &init_code(MACHINE, &Program::new(), 0, &[0]));
-    let look = Program::new().step(Kind::CodeSize, MACHINE.create(1), 0);
+    let create = Program::new().call(Kind::Call, OTHER, 0_u64, 200_000, create.bytes());
+    let look = Program::new().step(Kind::CodeSize, OTHER.create(1), 0);
     taken_back(Fork::Homestead, &create, &look, Some(0));
 }
