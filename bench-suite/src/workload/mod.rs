@@ -24,6 +24,7 @@ use alloy_primitives::Address;
 use pleach_engine::ChainSpec;
 use pleach_state::FlatState;
 
+pub(crate) use self::seed::Numbers;
 pub use self::{
     chain::{TestChain, chain},
     state_root::state_root,

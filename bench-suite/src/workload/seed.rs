@@ -27,7 +27,7 @@ impl Seed {
 /// A sequence of numbers: SplitMix64 (Steele, Lea and Flood, 2014). Good enough to spread
 /// amounts; nothing depends on it being hard to guess.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
     /// A sequence that begins with a hash's last eight bytes.
@@ -36,8 +36,13 @@ impl Numbers {
         Self(u64::from_be_bytes(last.try_into().expect("a hash has 32 bytes")))
     }
 
+    /// The sequence of this seed.
+    pub(crate) const fn of_seed(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The next number.
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -5,21 +5,26 @@
 #   engine/tests/mutants/run.sh NAME...    # some of them
 #
 # Patches whose names begin with scheduler- run against that crate's tests, the others against the
-# engine's unit tests and properties. Works on a scratch copy of the tree and shares the target
-# folder with it. First the tests must pass as they are: on a machine too busy for them, every
-# mutant would look caught. Compiling takes a minute or more for each patch, so this is no part of
-# continuous integration. Exit status 0 if every mutant is caught. "Caught by 0 tests" is a run that
-# was stopped because it did not end.
+# engine's unit tests and properties. Works on a scratch copy of the tree, with a target folder that
+# is for mutants alone: cargo cannot tell a crate in one copy of a workspace from that in another,
+# and would go on with a broken one. First the tests must pass as they are: on a machine too busy
+# for them, every mutant would look caught. Compiling takes a minute or more for each patch, so this
+# is no part of continuous integration. Exit status 0 if every mutant is caught. "Caught by 0 tests"
+# is a run that was stopped because it did not end.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+export CARGO_TARGET_DIR="${PLEACH_MUTANTS_TARGET:-$root/target/mutants}"
 # Every mutant falls to far fewer random blocks than the tests try by themselves.
 export PLEACH_CASES="${PLEACH_CASES:-600}"
-# The engine alone is compiled anew for each mutant: quickly rather than well.
+# Seconds after which a run of the tests is stopped.
+limit="${PLEACH_LIMIT:-900}"
+# The engine alone is compiled anew for each mutant, in as far as it differs from the last: quickly
+# rather than well.
+export CARGO_INCREMENTAL=1
 quick=(--config 'profile.release.package.pleach-engine.opt-level=1')
 
 names=("$@")
@@ -46,13 +51,15 @@ build() {
 
 # A scheduler that has lost a transaction may never end; no test of its own tells.
 passes() {
-  (cd "$scratch" && timeout 900 cargo test --release --offline --no-fail-fast \
+  (cd "$scratch" && timeout "$limit" cargo test --release --offline --no-fail-fast \
     "${quick[@]}" "${tests[@]}" >"$log" 2>&1)
 }
 
 failed() { sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort; }
 
 tar -C "$root" --exclude=./target --exclude=./.git -cf - . | tar -C "$scratch" -xf -
+# What the last run broke is compiled anew.
+find "$scratch"/{engine,scheduler} -name '*.rs' -exec touch {} +
 log="$scratch/unbroken.log"
 for kind in $(printf '%s\n' "${names[@]}" | sed 's/^scheduler-.*/scheduler-/; t; s/.*/engine/' | sort -u)
 do

@@ -6,6 +6,8 @@ mod known;
 mod model;
 mod persist;
 mod properties;
+#[path = "../support/rng.rs"]
+mod rng;
 mod root_task;
 mod stateless;
 mod witnesses;

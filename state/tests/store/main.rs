@@ -6,6 +6,7 @@
 mod chain;
 mod conformance;
 mod refusals;
+#[path = "../support/rng.rs"]
 mod rng;
 
 #[cfg(feature = "mdbx")]

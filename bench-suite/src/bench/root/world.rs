@@ -3,6 +3,8 @@
 use alloy_primitives::{B256, U256, keccak256};
 use pleach_state::mpt::{AccountChange, AccountFields, StateChanges};
 
+use crate::workload::Numbers;
+
 /// In this share of changes, in percent, something is taken out, and in as many something new is
 /// put in.
 const TURNOVER_PERCENT: u64 = 4;
@@ -87,7 +89,7 @@ impl World {
         };
         Self {
             case,
-            random: Random(seed),
+            random: Random(Numbers::of_seed(seed)),
             addresses: keys(spare(case.accounts), 1),
             slots: keys(spare(case.slots), 2),
         }
@@ -128,16 +130,12 @@ impl World {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-struct Random(u64);
+/// What is random about accounts and their changes.
+struct Random(Numbers);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+    const fn next(&mut self) -> u64 {
+        self.0.next()
     }
 
     /// A slot's value: an amount of a token as often as a whole word.

@@ -26,7 +26,10 @@ use revm::DatabaseRef;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::replay::stats::{median, milliseconds};
+use crate::{
+    replay::stats::{median, milliseconds},
+    workload::Numbers,
+};
 use world::World;
 
 /// Blocks without changes that are committed together.
@@ -214,7 +217,7 @@ fn empty_commits(
     Ok(())
 }
 
-type Read = fn(&World, &Snapshot, &mut world::Rng) -> Result<(), StoreError>;
+type Read = fn(&World, &Snapshot, &mut Numbers) -> Result<(), StoreError>;
 
 fn reads(
     args: &StoreArgs,
@@ -223,23 +226,23 @@ fn reads(
     threads: usize,
     report: &mut Report,
 ) -> Result<(), StoreError> {
-    let account: Read = |world, snapshot, rng| {
-        let info = snapshot.basic_ref(world.any_account(rng))?;
+    let account: Read = |world, snapshot, numbers| {
+        let info = snapshot.basic_ref(world.any_account(numbers))?;
         hint::black_box(info);
         Ok(())
     };
-    let slot: Read = |world, snapshot, rng| {
-        let (address, slot) = world.any_slot(rng);
+    let slot: Read = |world, snapshot, numbers| {
+        let (address, slot) = world.any_slot(numbers);
         let value: U256 = snapshot.storage_ref(address, slot)?;
         hint::black_box(value);
         Ok(())
     };
     let nanoseconds = |read: Read, threads: usize| -> Result<f64, StoreError> {
         let reader = |thread: usize| -> Result<f64, StoreError> {
-            let mut rng = world::Rng(args.seed ^ (thread as u64 + 1) << 32);
+            let mut numbers = Numbers::of_seed(args.seed ^ (thread as u64 + 1) << 32);
             let start = Instant::now();
             for _ in 0..args.reads {
-                read(world, &snapshot, &mut rng)?;
+                read(world, &snapshot, &mut numbers)?;
             }
             Ok(start.elapsed().as_secs_f64() * 1e9 / args.reads as f64)
         };
@@ -271,10 +274,10 @@ fn snapshots(
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let count = (args.reads / 20).max(1);
-    let mut rng = world::Rng(args.seed);
+    let mut numbers = Numbers::of_seed(args.seed);
     let start = Instant::now();
     for _ in 0..count {
-        hint::black_box(store.snapshot()?.basic_ref(world.any_account(&mut rng))?);
+        hint::black_box(store.snapshot()?.basic_ref(world.any_account(&mut numbers))?);
     }
     report.snapshot_ns = start.elapsed().as_secs_f64() * 1e9 / count as f64;
     Ok(())

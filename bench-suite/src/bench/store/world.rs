@@ -15,6 +15,8 @@ use revm::{
     state::AccountInfo,
 };
 
+use crate::workload::Numbers;
+
 /// Accounts to a contract.
 const ACCOUNTS_TO_A_CONTRACT: usize = 1_000;
 /// Slots that a block changes of one contract.
@@ -22,27 +24,13 @@ const CHANGED_TOGETHER: usize = 10;
 /// Slots of a contract.
 const SLOTS: usize = 1_000;
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug)]
-pub(super) struct Rng(pub(super) u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-}
-
 /// Accounts 0, 1, … of which the first are contracts, and their slots 0, 1, …
 #[derive(Debug)]
 pub(super) struct World {
     addresses: Vec<Address>,
     contracts: usize,
     changed: usize,
-    rng: Rng,
+    numbers: Numbers,
     /// The contracts' slots, one contract after another.
     slots: Vec<u64>,
     head: Header,
@@ -58,12 +46,12 @@ impl World {
         let contracts = (accounts / ACCOUNTS_TO_A_CONTRACT).max(changed.div_ceil(CHANGED_TOGETHER));
         // Small states have fewer contracts than blocks change.
         let contracts = contracts.min(accounts);
-        let mut rng = Rng(seed);
-        let slots = (0..contracts * SLOTS).map(|_| 1 + rng.next() % 1_000_000).collect();
+        let mut numbers = Numbers::of_seed(seed);
+        let slots = (0..contracts * SLOTS).map(|_| 1 + numbers.next() % 1_000_000).collect();
         let addresses =
             (0..accounts as u64).map(|index| Address::from_word(keccak256(index.to_be_bytes())));
         let addresses = addresses.collect();
-        Self { addresses, contracts, changed, rng, slots, head: Header::default() }
+        Self { addresses, contracts, changed, numbers, slots, head: Header::default() }
     }
 
     pub(super) fn slot_count(&self) -> usize {
@@ -87,11 +75,11 @@ impl World {
     /// What the next block changes.
     pub(super) fn change(&mut self) -> BundleState {
         let mut bundle = BundleState::default();
-        let first = self.rng.next() as usize % self.contracts;
+        let first = self.numbers.next() as usize % self.contracts;
         for nth in 0..self.changed.div_ceil(CHANGED_TOGETHER) {
             let contract = (first + nth) % self.contracts;
             let count = CHANGED_TOGETHER.min(self.changed - nth * CHANGED_TOGETHER);
-            let start = self.rng.next() as usize % SLOTS;
+            let start = self.numbers.next() as usize % SLOTS;
             let changed = (0..count).map(|offset| {
                 let slot = (start + offset * 97) % SLOTS;
                 let held = &mut self.slots[contract * SLOTS + slot];
@@ -125,13 +113,13 @@ impl World {
         }
     }
 
-    pub(super) fn any_account(&self, rng: &mut Rng) -> Address {
-        self.addresses[rng.next() as usize % self.addresses.len()]
+    pub(super) fn any_account(&self, numbers: &mut Numbers) -> Address {
+        self.addresses[numbers.next() as usize % self.addresses.len()]
     }
 
-    pub(super) fn any_slot(&self, rng: &mut Rng) -> (Address, U256) {
-        let contract = rng.next() as usize % self.contracts;
-        (self.addresses[contract], U256::from(rng.next() % SLOTS as u64))
+    pub(super) fn any_slot(&self, numbers: &mut Numbers) -> (Address, U256) {
+        let contract = numbers.next() as usize % self.contracts;
+        (self.addresses[contract], U256::from(numbers.next() % SLOTS as u64))
     }
 
     /// Compares all slots, and some accounts, with what they should be.
