@@ -3,8 +3,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+        Arc, Barrier,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::Duration,
@@ -90,4 +90,35 @@ fn who_finds_the_helpers_busy_does_it_alone() {
     });
     let asking: Vec<_> = asking.collect();
     asking.into_iter().for_each(|thread| thread.join().expect("no assertion fails"));
+}
+
+/// Guests take part while they look in, and whoever has work never waits for one that does not.
+#[test]
+fn guests_take_part_and_are_not_waited_for() {
+    let crew = Crew::of_guests(1);
+    assert_eq!(crew.threads(), 2);
+    let mut alone = [0_u32; 100];
+    crew.each(&mut alone, |number| *number += 1);
+    assert!(alone.iter().all(|number| *number == 1));
+
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let guest = scope.spawn(|| {
+            let mut guest = crew.guest();
+            let mut helped = 0;
+            while !over.load(Ordering::Relaxed) {
+                helped += u32::from(guest.help());
+            }
+            helped
+        });
+        // Each piece ends when both threads have one.
+        let both = Barrier::new(2);
+        for _ in 0..100 {
+            crew.each(&mut [(); 2], |()| {
+                both.wait();
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(guest.join().unwrap() >= 100);
+    });
 }
