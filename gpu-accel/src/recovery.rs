@@ -104,8 +104,8 @@ fn shared<R: Sync>(
 
 /// How many signatures of those left a thread takes next. Each portion costs some inversions, as
 /// much time as two or three signatures: so every thread takes all of its share of a small batch
-/// at once. Of a large one it takes half of its share of what is left, so that a thread that is held
-/// up does not hold up all. Whole vectors, and no more than share one batch.
+/// at once. Of a large one it takes half of its share of what is left: who is held up does not
+/// hold up all. Whole vectors, and no more than share one batch.
 fn portion(total: usize, threads: usize) -> impl Fn(usize) -> usize {
     const LANES: usize = 8;
     const SMALL: usize = 128;

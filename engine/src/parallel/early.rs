@@ -135,7 +135,8 @@ mod tests {
         // alone is nothing long.
         let expected: Vec<_> = vec![(0, 10, None), (5, 11, Some(10)), (10, 12, Some(11))];
         assert_eq!(starts(&known), expected);
-        assert_eq!(starts(&[]), []);
+        // Where nothing is known of the chain, the last link is long for a single transaction.
+        assert_eq!(starts(&[]), [(12, 13, None)]);
     }
 
     #[test]
