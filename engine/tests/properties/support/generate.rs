@@ -212,7 +212,7 @@ fn simple_step(world: &World, rng: &mut Rng, program: Program) -> Program {
     use Kind::*;
     let account = rng.pick(&world.targets);
     let slot = rng.below(4);
-    match rng.below(20) {
+    match rng.below(21) {
         0..=2 => program.step(Load, slot, 0),
         3..=5 => program.step(Store, slot, rng.pick(&[1, 3, u64::MAX])),
         6 => program.step(StoreConst, slot, rng.below(3)),
@@ -228,6 +228,7 @@ fn simple_step(world: &World, rng: &mut Rng, program: Program) -> Program {
         17 => program.step(FailIf, 1 << rng.below(4), 0),
         18 => program.step(SkipIf, 1, 0).step(StoreConst, slot, 9),
         19 if rng.chance(50) => program.step(SelfDestruct, account, 0),
+        20 => program.step(Hash, 0, 0),
         _ => program.step(Gas, 0, 0),
     }
 }

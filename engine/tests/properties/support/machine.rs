@@ -64,6 +64,9 @@ pub(crate) enum Kind {
     Create,
     /// The same through `CREATE2`, with salt a.
     Create2,
+    /// Mixes in the hash of two words, as a mapping's entry is placed: where the next step begins,
+    /// and the accumulator.
+    Hash,
 }
 
 use Kind as K;
@@ -72,7 +75,7 @@ use Kind as K;
 type Handler = fn(&mut Asm);
 
 /// Kinds and what runs them, in the order in which the dispatcher compares.
-const HANDLERS: [(Kind, Handler); 25] = [
+const HANDLERS: [(Kind, Handler); 26] = [
     (K::Mix, |asm| mix(arg(asm, A))),
     (K::Load, |asm| mix(arg(asm, A).op(SLOAD))),
     (K::Store, |asm| store_masked(asm)),
@@ -106,6 +109,7 @@ const HANDLERS: [(Kind, Handler); 25] = [
     (K::StaticCall, |asm| call(asm, STATICCALL)),
     (K::Create, |asm| create(asm, CREATE)),
     (K::Create2, |asm| create(asm, CREATE2)),
+    (K::Hash, |asm| mix(accumulator(asm).op(POP).push(ROOM).push(NEXT).op(KECCAK256))),
 ];
 
 /// Memory: where the next step begins in the calldata, the accumulator, and room for call data.
