@@ -134,15 +134,21 @@ impl Work for Help {
 }
 
 /// Rounds without anything to do after which a helper begins to sleep in between.
-pub(crate) const PATIENT_ROUNDS: u32 = 2_000;
+const PATIENT_ROUNDS: u32 = 2_000;
 /// How long it sleeps then: about as long as a transaction takes.
-pub(crate) const NAP: Duration = Duration::from_micros(20);
+const NAP: Duration = Duration::from_micros(20);
 
 /// Helps a follower until it is over.
 pub(crate) fn help(follower: &dyn Follower, is_over: impl Fn() -> bool) {
+    help_until(is_over, || follower.idle());
+}
+
+/// Helps, awake, until it is over. `work` does some of what there is to do and says whether there
+/// was anything; where there has been nothing for long, the thread sleeps a little in between.
+pub(crate) fn help_until(is_over: impl Fn() -> bool, mut work: impl FnMut() -> bool) {
     let mut rounds = 0;
     while !is_over() {
-        if follower.idle() {
+        if work() {
             rounds = 0;
         } else if rounds < PATIENT_ROUNDS {
             rounds += 1;

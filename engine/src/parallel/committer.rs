@@ -190,8 +190,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     fn settle<DB: Database>(&mut self, db: &mut DB, version: Version) -> Step<E::HaltReason> {
         let session = &Arc::clone(&self.session);
         let index = version.index;
-        let tx = &session.txs[index];
-        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
+        let target = session.callee(index);
         let mut speculated = session.take(index);
         let result = speculated.as_mut().and_then(|speculated| speculated.result.take());
         if let (Some(mut speculated), Some(mut result)) = (speculated, result) {
@@ -234,8 +233,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
     /// known.
     fn learn(&mut self, index: TxIdx, culprit: Option<TxIdx>) {
         let session = &self.session;
-        let tx = &session.txs[index];
-        let target = if E::may_be_payment(tx) { None } else { E::target(tx) };
+        let target = session.callee(index);
         let culprit = culprit.and_then(|writer| E::target(&session.txs[writer]));
         let newly_hot = self.record.aborted(target, culprit, &session.hot);
         let chain = |target| newly_hot && session.is_mostly_hot(index, target);

@@ -3,14 +3,13 @@
 use std::{
     io,
     sync::{Arc, Weak},
-    thread,
 };
 
 use pleach_crew::{Crew, Placement};
 
 use crate::{
-    follow::{NAP, PATIENT_ROUNDS},
-    sync::{AtomicU64, Builder, Condvar, JoinHandle, MODEL, Mutex, Ordering, spin_loop},
+    follow::help_until,
+    sync::{AtomicU64, Builder, Condvar, JoinHandle, MODEL, Mutex, Ordering},
 };
 
 /// Something that several threads work on until it is done.
@@ -163,20 +162,10 @@ impl Inbox {
         }
     }
 
-    /// Helps a crew, awake, until the state changes.
+    /// Helps a crew until the state changes.
     fn help(&self, crew: &Crew, changes: u64) {
         let mut guest = crew.guest();
-        let mut rounds = 0;
-        while self.changes.load(Ordering::Relaxed) == changes {
-            if guest.help() {
-                rounds = 0;
-            } else if rounds < PATIENT_ROUNDS {
-                rounds += 1;
-                spin_loop();
-            } else {
-                thread::sleep(NAP);
-            }
-        }
+        help_until(|| self.changes.load(Ordering::Relaxed) != changes, || guest.help());
     }
 }
 

@@ -157,6 +157,12 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         self.hot.find_kin(&target, lower, |lower| !self.scheduler().has_executed(*lower))
     }
 
+    /// The account whose code a transaction calls, if it is not a plain payment.
+    pub(super) fn callee(&self, index: TxIdx) -> Option<Address> {
+        let tx = &self.txs[index];
+        if E::may_be_payment(tx) { None } else { E::target(tx) }
+    }
+
     /// Whether most transactions from `index` on call one target whose transactions have shown to
     /// rest on one another. Such a block is a chain, and more threads make it no shorter.
     pub(super) fn is_mostly_hot(&self, index: TxIdx, target: Address) -> bool {
