@@ -24,11 +24,11 @@ pub(crate) struct SlowState {
     meeting: Option<Meeting>,
 }
 
-/// Two accounts whose readers wait for each other: they only get through side by side.
+/// Accounts whose readers wait for each other: they only get through side by side.
 #[derive(Debug)]
 struct Meeting {
-    accounts: [Address; 2],
-    arrived: Mutex<[bool; 2]>,
+    accounts: Vec<Address>,
+    arrived: Mutex<Vec<Address>>,
     changed: Condvar,
 }
 
@@ -37,13 +37,17 @@ const LONG: Duration = Duration::from_secs(60);
 
 impl Meeting {
     fn attend(&self, address: Address) {
-        let Some(at) = self.accounts.iter().position(|account| *account == address) else { return };
+        if !self.accounts.contains(&address) {
+            return;
+        }
         let mut arrived = self.arrived.lock();
-        arrived[at] = true;
-        self.changed.notify_all();
-        let missing = |arrived: &mut [bool; 2]| !arrived[0] || !arrived[1];
+        if !arrived.contains(&address) {
+            arrived.push(address);
+            self.changed.notify_all();
+        }
+        let missing = |arrived: &mut Vec<Address>| arrived.len() < self.accounts.len();
         let waited = self.changed.wait_while_for(&mut arrived, missing, LONG);
-        assert!(!waited.timed_out(), "nobody reads {} meanwhile", self.accounts[1 - at]);
+        assert!(!waited.timed_out(), "nobody reads any but {arrived:?} meanwhile");
     }
 }
 
@@ -54,10 +58,10 @@ impl SlowState {
         Self { state, stalls: AtomicU64::new(0), reads: AtomicU64::new(0), seed, meeting: None }
     }
 
-    /// Lets the first readers of two accounts through only while both are at it.
-    pub(crate) fn with_meeting(state: FlatState, accounts: [Address; 2]) -> Self {
+    /// Lets the first readers of some accounts through only while all are at it.
+    pub(crate) fn with_meeting(state: FlatState, accounts: impl Into<Vec<Address>>) -> Self {
         let (arrived, changed) = (Mutex::default(), Condvar::default());
-        let meeting = Some(Meeting { accounts, arrived, changed });
+        let meeting = Some(Meeting { accounts: accounts.into(), arrived, changed });
         Self { meeting, ..Self::new(state) }
     }
 
