@@ -45,6 +45,13 @@ pub(super) struct Part {
     odd: Vec<OddChange>,
 }
 
+impl Part {
+    fn with_room_for(accounts: usize) -> Self {
+        let (accounts, reverts) = (Vec::with_capacity(accounts), Vec::with_capacity(accounts));
+        Self { accounts, reverts, ..Self::default() }
+    }
+}
+
 /// Something that was written to an odd account.
 #[derive(Debug)]
 struct OddChange {
@@ -69,8 +76,8 @@ pub(super) struct Draft {
     pub(super) slots: Vec<(U256, U256)>,
 }
 
-/// The accounts of one group of lists: nearly always one.
-type Drafts = SmallVec<[(Address, AccountOverlay); 2]>;
+/// The accounts of one partition, those of one group of lists next to each other.
+type Drafts = Vec<(Address, AccountOverlay)>;
 /// Slots with their last values, by account.
 type Slots = HashMap<Address, Vec<(U256, U256)>, RandomState>;
 
@@ -156,16 +163,16 @@ fn gather_partition<P: DatabaseRef>(
     prestate: &P,
     partition: usize,
 ) -> Result<Part, P::Error> {
-    let mut part = Part::default();
     let mut slots = draft_slots(memory, partition);
     let mut drafts = Drafts::new();
     for heads in memory.walk_accounts(partition) {
         draft_accounts(memory, heads, &mut drafts);
-        for (address, mut overlay) in drafts.drain(..).filter(|draft| !odd.contains(&draft.0)) {
-            overlay.balance = ledger.balance(&address).or(overlay.balance);
-            let slots = slots.remove(&address).unwrap_or_default();
-            finish(&mut part, address, Draft { overlay, slots }, prestate)?;
-        }
+    }
+    let mut part = Part::with_room_for(drafts.len());
+    for (address, mut overlay) in drafts.into_iter().filter(|draft| !odd.contains(&draft.0)) {
+        overlay.balance = ledger.balance(&address).or(overlay.balance);
+        let slots = slots.remove(&address).unwrap_or_default();
+        finish(&mut part, address, Draft { overlay, slots }, prestate)?;
     }
     let in_slots_only = slots.into_iter().filter(|(address, _)| !odd.contains(address));
     for (address, slots) in in_slots_only {
@@ -196,10 +203,12 @@ fn gather_paid<P: DatabaseRef>(
 
 /// What one group of lists left of its accounts.
 fn draft_accounts(memory: &MvMemory, heads: [&Head; 3], drafts: &mut Drafts) {
+    let first = drafts.len();
     // The latest writer comes first, so what is there already stands.
     for (_, write) in heads.into_iter().flat_map(|head| memory.list(head)) {
         let address = write.address();
-        let at = drafts.iter().position(|draft| draft.0 == address).unwrap_or_else(|| {
+        let at = drafts[first..].iter().position(|draft| draft.0 == address);
+        let at = at.map(|at| first + at).unwrap_or_else(|| {
             drafts.push((address, AccountOverlay::default()));
             drafts.len() - 1
         });

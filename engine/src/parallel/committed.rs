@@ -211,6 +211,13 @@ impl<P: Prestate> Committed<P> {
     }
 }
 
+impl<P> Drop for Committed<P> {
+    /// Lets go of workers that wait to help with the bundle of a block that failed.
+    fn drop(&mut self) {
+        self.shared.gathering.call_off();
+    }
+}
+
 impl Shared {
     /// Makes visible what the committer's thread has run at the frontier, or outside of
     /// transactions, and notes it in the ledger.

@@ -2,14 +2,15 @@
 //!
 //! The committer opens the gathering with a plan. From then on every thread that has come takes one
 //! partition after another, until none is left; the committer waits for those that others still
-//! work on, and does over what failed. Who comes late finds nothing to do and goes.
+//! work on, and does over what failed. Who comes late finds nothing to do and goes; who comes early
+//! waits, until the gathering begins or is called off.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Part, Plan};
 use crate::{
     parallel::mv_memory::MvMemory,
-    sync::{AtomicUsize, MODEL, Mutex, OnceLock, Ordering, spin_loop},
+    sync::{AtomicUsize, Condvar, MODEL, Mutex, OnceLock, Ordering, spin_loop},
 };
 
 /// The making of one block's bundle.
@@ -21,16 +22,44 @@ pub(in crate::parallel) struct Gathering {
     /// Partitions that are done, or given up, by others than the committer.
     helped: AtomicUsize,
     parts: Mutex<Vec<(usize, Part)>>,
+    /// Whether there will be no plan. Those who sleep until there is one hold this.
+    called_off: Mutex<bool>,
+    decided: Condvar,
 }
 
-/// Rounds that a worker waits for the gathering to begin: what comes after a block's last
-/// transaction takes some tens of microseconds.
+/// Rounds that a worker stays awake for the gathering to begin: what comes after a block's last
+/// transaction takes some tens of microseconds, unless the block has very many.
 const WAIT_ROUNDS: u32 = if MODEL { 3 } else { 4_000 };
 
 impl Gathering {
     /// Opens the gathering. Only the committer does.
     pub(super) fn begin(&self, plan: Plan) -> &Plan {
-        self.plan.get_or_init(|| plan)
+        let plan = self.plan.get_or_init(|| plan);
+        // Whoever saw no plan under the lock sleeps by now.
+        drop(self.called_off.lock());
+        self.decided.notify_all();
+        plan
+    }
+
+    /// Sends away those who wait: the gathering will not begin, unless it has begun.
+    pub(in crate::parallel) fn call_off(&self) {
+        *self.called_off.lock() = true;
+        self.decided.notify_all();
+    }
+
+    /// Waits for the gathering to begin; none if it is called off before.
+    fn wait(&self) -> Option<&Plan> {
+        for _ in 0..WAIT_ROUNDS {
+            if let Some(plan) = self.plan.get() {
+                return Some(plan);
+            }
+            spin_loop();
+        }
+        let mut called_off = self.called_off.lock();
+        while self.plan.get().is_none() && !*called_off {
+            self.decided.wait(&mut called_off);
+        }
+        self.plan.get()
     }
 
     fn next(&self) -> Option<usize> {
@@ -74,14 +103,9 @@ impl Gathering {
         Ok(())
     }
 
-    /// A worker's part: waits a while for the plan and works while there is work.
+    /// A worker's part: waits for the plan and works while there is work.
     pub(super) fn help(&self, work: impl Fn(&Plan, usize) -> Option<Part>) {
-        let mut rounds = 0;
-        while self.plan.get().is_none() && rounds < WAIT_ROUNDS {
-            rounds += 1;
-            spin_loop();
-        }
-        let Some(plan) = self.plan.get() else { return };
+        let Some(plan) = self.wait() else { return };
         while let Some(partition) = self.next() {
             // The committer does over what a worker fails or panics at.
             let part = catch_unwind(AssertUnwindSafe(|| work(plan, partition)));
@@ -95,7 +119,11 @@ impl Gathering {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::AtomicU32, thread, time::Duration};
+    use std::{
+        sync::atomic::AtomicU32,
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -133,6 +161,44 @@ mod tests {
             let counts = [&made, &added].map(|count| count.load(Ordering::Relaxed) as usize);
             assert_eq!(counts, [MvMemory::PARTITIONS; 2], "round {round}: made, added");
         }
+    }
+
+    /// Who has slept until the gathering begins makes parts like anybody else.
+    #[test]
+    fn who_comes_long_before_it_begins_helps() {
+        let (gathering, helped) = (Gathering::default(), AtomicU32::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                gathering.help(|_, _| {
+                    helped.fetch_add(1, Ordering::Relaxed);
+                    Some(Part::default())
+                });
+            });
+            thread::sleep(Duration::from_millis(50));
+            gathering.begin(plan());
+            let patience = Instant::now();
+            let work = |_| {
+                while helped.load(Ordering::Relaxed) == 0 {
+                    assert!(patience.elapsed() < Duration::from_secs(30), "nobody helps");
+                    thread::yield_now();
+                }
+                Ok::<_, ()>(Part::default())
+            };
+            assert_eq!(gathering.take_part(work, |_| ()), Ok(()));
+        });
+    }
+
+    /// A block that fails has no bundle, and its workers are free for the next one.
+    #[test]
+    fn who_waits_is_sent_away_when_it_is_called_off() {
+        let gathering = Gathering::default();
+        thread::scope(|scope| {
+            let early = scope.spawn(|| gathering.help(|_, _| panic!("there is no plan")));
+            thread::sleep(Duration::from_millis(20));
+            assert!(!early.is_finished(), "it does not wait");
+            gathering.call_off();
+        });
+        gathering.help(|_, _| panic!("there is no plan"));
     }
 
     /// What a worker fails or panics at, the committer does over.
