@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Block, Header, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256};
@@ -98,7 +98,9 @@ impl RecoveredBlock {
         }
         let mut signing = Signing::default();
         signing.add_block(&block.body.transactions, homestead);
-        Self::take_recovered(block, signing.recover(accelerator).into_iter())
+        // The threads that help to recover are waking up meanwhile.
+        let unsigned = Unsigned::new(block);
+        unsigned.with_recovered(signing.recover(accelerator).into_iter())
     }
 
     /// Recovers all senders and authorities of several blocks in one batch, which is faster than
@@ -117,21 +119,8 @@ impl RecoveredBlock {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let parts = starts.zip(&ends).map(|(start, end)| &recovered[start..*end]);
         let each = blocks.into_iter().zip(parts);
-        each.map(|(signed, part)| Self::take_recovered(signed.block, part.iter().copied()))
+        each.map(|(signed, part)| Unsigned::new(signed.block).with_recovered(part.iter().copied()))
             .collect()
-    }
-
-    /// The block with what its signatures gave: senders, then authorities.
-    fn take_recovered(
-        block: Block<TxEnvelope>,
-        mut recovered: impl Iterator<Item = Result<Address, RecoveryError>>,
-    ) -> Result<Self, BlockError> {
-        let senders = recovered.by_ref().take(block.body.transactions.len()).enumerate();
-        let senders = senders
-            .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
-            .collect::<Result<Vec<_>, _>>()?;
-        let authorities: Vec<_> = recovered.map(Result::ok).collect();
-        Ok(Self::assemble(block, senders, authorities))
     }
 
     /// Takes senders that are known already; authorities are recovered on the calling thread.
@@ -149,20 +138,7 @@ impl RecoveredBlock {
         let mut signing = Signing::default();
         signing.add_authorizations(&block.body.transactions);
         let authorities = signing.recover(&Accelerator::calling_thread());
-        let authorities = authorities.into_iter().map(Result::ok).collect();
-        Ok(Self::assemble(block, senders, authorities))
-    }
-
-    fn assemble(
-        block: Block<TxEnvelope>,
-        senders: Vec<Address>,
-        authorities: Vec<Option<Address>>,
-    ) -> Self {
-        let mut authorities = authorities.into_iter();
-        let txs = block.body.transactions.iter().zip(&senders);
-        let tx_envs = txs.map(|(tx, sender)| tx_env(tx, *sender, &mut authorities)).collect();
-        let hash = block.header.hash_slow();
-        Self { block, hash, senders, tx_envs }
+        Ok(Unsigned::new(block).with_senders(senders, authorities.into_iter()))
     }
 
     /// The decoded block.
@@ -212,27 +188,68 @@ impl RecoveredBlock {
     }
 }
 
-/// The EVM's view of a transaction, its authorities taken from those recovered in the batch.
-fn tx_env(
-    tx: &TxEnvelope,
-    sender: Address,
-    authorities: &mut impl Iterator<Item = Option<Address>>,
-) -> TxEnv {
-    let TxEnvelope::Eip7702(signed) = tx else {
-        return TxEnv::from_recovered_tx(tx, sender);
-    };
-    // Built without the list, so that nothing is recovered a second time.
-    let mut inner = signed.tx().clone();
-    let list = std::mem::take(&mut inner.authorization_list);
-    let mut env = TxEnv::from_recovered_tx(&inner, sender);
-    let recovered = list.into_iter().map(|authorization| {
-        let authority = authorities.next().expect("one recovery was asked for per authorization");
-        let authority = authority.map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
-        Either::Right(RecoveredAuthorization::new_unchecked(
-            authorization.strip_signature(),
-            authority,
-        ))
-    });
-    env.authorization_list = recovered.collect();
-    env
+/// All of a block that its signatures do not tell.
+struct Unsigned {
+    block: Block<TxEnvelope>,
+    hash: B256,
+    /// Without senders and authorities.
+    tx_envs: Arc<[TxEnv]>,
+}
+
+/// What a signature gave.
+type Recovery = Result<Address, RecoveryError>;
+
+impl Unsigned {
+    fn new(block: Block<TxEnvelope>) -> Self {
+        let tx_envs = block.body.transactions.iter().map(tx_env).collect();
+        let hash = block.header.hash_slow();
+        Self { block, hash, tx_envs }
+    }
+
+    /// The block with what its signatures gave: senders, then authorities.
+    fn with_recovered(
+        self,
+        mut recovered: impl Iterator<Item = Recovery>,
+    ) -> Result<RecoveredBlock, BlockError> {
+        let senders = recovered.by_ref().take(self.tx_envs.len()).enumerate();
+        let senders = senders
+            .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
+            .collect::<Result<_, _>>()?;
+        Ok(self.with_senders(senders, recovered))
+    }
+
+    fn with_senders(
+        self,
+        senders: Vec<Address>,
+        mut authorities: impl Iterator<Item = Recovery>,
+    ) -> RecoveredBlock {
+        let Self { block, hash, mut tx_envs } = self;
+        let envs = Arc::get_mut(&mut tx_envs).expect("nobody else has seen them");
+        for ((env, tx), sender) in envs.iter_mut().zip(&block.body.transactions).zip(&senders) {
+            env.caller = *sender;
+            let list = tx.authorization_list().unwrap_or_default();
+            let recovered = list.iter().map(|authorization| {
+                let authority = authorities.next().expect("each authorization asks for one");
+                let authority = authority.map(RecoveredAuthority::Valid);
+                let authority = authority.unwrap_or(RecoveredAuthority::Invalid);
+                let unsigned = authorization.clone().strip_signature();
+                Either::Right(RecoveredAuthorization::new_unchecked(unsigned, authority))
+            });
+            env.authorization_list = recovered.collect();
+        }
+        RecoveredBlock { block, hash, senders, tx_envs }
+    }
+}
+
+/// The EVM's view of a transaction, without its sender and its authorities.
+fn tx_env(tx: &TxEnvelope) -> TxEnv {
+    match tx {
+        TxEnvelope::Eip7702(signed) => {
+            // Built without the list, so that nothing is recovered a second time.
+            let mut inner = signed.tx().clone();
+            inner.authorization_list.clear();
+            TxEnv::from_recovered_tx(&inner, Address::ZERO)
+        }
+        tx => TxEnv::from_recovered_tx(tx, Address::ZERO),
+    }
 }
