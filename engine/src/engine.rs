@@ -8,9 +8,9 @@ use alloy_evm::{
     block::{BalIndexedDatabase, BlockExecutionError, BlockExecutionResult, StateDB},
     eth::{EthBlockExecutor, EthEvmFactory},
 };
+use alloy_primitives::B256;
 use pleach_crew::Crew;
-use pleach_state::mpt::TouchedKey;
-
+use pleach_state::mpt::{NodeSource, StateTrie, TouchedKey};
 use revm::context::TxEnv;
 
 use crate::{
@@ -23,7 +23,8 @@ use crate::{
     history::History,
     parallel::{
         Announced, Attempt, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot,
-        PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer, Validation, Work, attempt,
+        ListedBlock, ListedRoot, PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer,
+        Validation, Work, attempt,
     },
     serial::{
         commit_state, execute_followed, execute_serial, execution_ctx, output, output_with,
@@ -102,6 +103,12 @@ pub struct Listed {
     /// The first thing found wrong with the list; `None` if it is exactly the block's.
     pub fault: Option<ListFault>,
 }
+
+/// The state root after a block, and the tries there, if they were computed from its access list.
+/// None if that was wrong, or does not say all that the root depends on, or a node was missing: the
+/// output is right all the same, and the root is to be computed from its bundle and the tries
+/// before the block.
+pub type AfterBlock = Option<(B256, StateTrie)>;
 
 /// Executes blocks in parallel. Owns its worker threads, which sleep between blocks.
 #[derive(Debug)]
@@ -231,39 +238,65 @@ impl Engine {
         list: &Arc<AccessList>,
         options: ExecuteOptions,
     ) -> Result<Listed, ExecuteError> {
+        let of = ListedBlock { chain, block, list, options };
+        self.with_list(of, prestate, None).map(|(listed, _)| listed)
+    }
+
+    /// Like [`Self::execute_listed`], and computes the state root from the list, on one thread
+    /// beside execution: `tries` are those before the block, `nodes` has what they lack.
+    ///
+    /// # Errors
+    /// The same [`ExecuteError`] that serial execution gives.
+    pub fn execute_listed_rooted<P: Prestate>(
+        &self,
+        chain: &Arc<ChainSpec>,
+        block: &Arc<RecoveredBlock>,
+        prestate: &Arc<P>,
+        list: &Arc<AccessList>,
+        options: ExecuteOptions,
+        (tries, nodes): (StateTrie, Arc<dyn NodeSource + Send + Sync>),
+    ) -> Result<(Listed, AfterBlock), ExecuteError> {
+        let of = ListedBlock { chain, block, list, options };
+        self.with_list(of, prestate, Some(ListedRoot::new(tries, nodes)))
+    }
+
+    fn with_list<P: Prestate>(
+        &self,
+        of: ListedBlock<'_>,
+        prestate: &Arc<P>,
+        root: Option<ListedRoot>,
+    ) -> Result<(Listed, AfterBlock), ExecuteError> {
+        let ListedBlock { block, list, options, .. } = of;
         let decision = match options.force_parallel {
             true => Decision::Forced,
             false => decide_listed(block, self.threads()),
         };
         let pool = decision.runs_ahead().then_some(&*self.pool);
-        let (attempt, executions) = attempt(pool, chain, block, prestate.clone(), list);
+        let (attempt, executions) = attempt(pool, of, prestate.clone(), root);
+        let metrics = Metrics { executions, decision, ..Metrics::default() };
         let fault = match attempt {
-            Attempt::Done(output, None) => {
+            Attempt::Done(output, None, after) => {
                 let access_list = options.access_list.then(|| list.entries().clone());
                 let output = BlockOutput { access_list, ..*output };
-                let metrics = Metrics { executions, decision, ..Metrics::default() };
-                return Ok(Listed { output, metrics, fault: None });
+                return Ok((Listed { output, metrics, fault: None }, after));
             }
-            Attempt::Done(output, Some(fault)) if !options.access_list => {
-                let metrics = Metrics { executions, decision, ..Metrics::default() };
-                return Ok(Listed { output: *output, metrics, fault: Some(fault) });
+            Attempt::Done(output, Some(fault), after) if !options.access_list => {
+                return Ok((Listed { output: *output, metrics, fault: Some(fault) }, after));
             }
-            Attempt::Done(_, fault) => fault,
+            Attempt::Done(_, fault, _) => fault,
             Attempt::Wrong(fault) => Some(*fault),
             Attempt::Impossible => None,
         };
-        self.without_list(chain, block, prestate, list, options, (fault, executions))
+        let listed = self.without_list(of, prestate, (fault, executions))?;
+        Ok((listed, None))
     }
 
     /// Executes a block whose list was of no use, and says what is wrong with the list if that is
     /// not known yet.
     fn without_list<P: Prestate>(
         &self,
-        chain: &Arc<ChainSpec>,
-        block: &Arc<RecoveredBlock>,
+        ListedBlock { chain, block, list, options }: ListedBlock<'_>,
         prestate: &Arc<P>,
-        list: &AccessList,
-        options: ExecuteOptions,
         (fault, lost): (Option<ListFault>, u64),
     ) -> Result<Listed, ExecuteError> {
         let access_list = options.access_list || fault.is_none();

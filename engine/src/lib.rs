@@ -79,7 +79,7 @@ pub use ahead::{AheadMetrics, AheadOptions, RecoverAhead};
 pub use block::{BlockError, RecoveredBlock, SignedBlock};
 pub use chain::{ChainError, ChainSpec};
 pub use controller::Decision;
-pub use engine::{Engine, EngineConfig, ExecuteOptions, Lent, Listed, Metrics};
+pub use engine::{AfterBlock, Engine, EngineConfig, ExecuteOptions, Lent, Listed, Metrics};
 pub use error::ExecuteError;
 pub use executor::{
     ParallelBlockExecutor, ParallelBlockExecutorFactory, ParallelExecutionCtx, Speculation,

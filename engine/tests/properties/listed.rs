@@ -10,9 +10,10 @@ use alloy_eips::eip7928::{
 };
 use alloy_primitives::{Address, Bytes, U256};
 use pleach_engine::{
-    AccessList, BlockOutput, Engine, EngineConfig, ExecuteOptions, ListFault, Listed, ListedPart,
-    execute_serial,
+    AccessList, AfterBlock, BlockOutput, Engine, EngineConfig, ExecuteOptions, ListFault, Listed,
+    ListedPart, execute_serial,
 };
+use pleach_state::mpt::{NoNodes, StateChanges, StateTrie, TrieWorkers};
 
 use crate::{
     differential::number,
@@ -108,6 +109,58 @@ const MUTATIONS: [(&str, Mutation); 12] = [
     ("a balance is surplus", add_balance),
     ("a code is wrong", change_code),
 ];
+
+/// The state root that is computed beside execution is that of what the block changes; where a list
+/// is wrong, none is given out but that one.
+#[test]
+fn the_root_from_the_list_is_the_blocks() {
+    let engines = engines();
+    let workers = TrieWorkers::new(2).expect("threads start");
+    let (given, withheld) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    for_valid_blocks(|seed, case, output| {
+        let before = StateTrie::of_flat(case.prestate.flat(), &workers);
+        let changes = StateChanges::from_bundle(&output.bundle, &workers);
+        let root = before.clone().update(&changes, &NoNodes).expect("the tries are whole");
+        let mut rng = Rng::new(seed ^ 0x2007);
+        let right = output.access_list.as_ref().expect("asked for");
+        let last = case.block.transactions().len() as u64 + 1;
+        let mut wrong = right.clone();
+        let (what, mutate) = MUTATIONS[rng.below(MUTATIONS.len() as u64) as usize];
+        let is_wrong = mutate(&mut wrong, &mut rng, last).is_some();
+        for engine in &engines {
+            let context = format!("PLEACH_SEED={seed}, {} threads", engine.threads());
+            let (listed, after) = rooted(engine, case, right.clone(), before.clone());
+            assert_same(output, &listed, false, &context);
+            match after {
+                Some((found, mut tries)) => {
+                    assert_eq!(found, root, "{context}");
+                    let again = tries.update(&StateChanges::default(), &NoNodes).ok();
+                    assert_eq!(again, Some(root), "{context}");
+                    given.set(given.get() + 1);
+                }
+                None => withheld.set(withheld.get() + 1),
+            }
+            if is_wrong {
+                let (listed, after) = rooted(engine, case, wrong.clone(), before.clone());
+                assert_same(output, &listed, false, &context);
+                let found = after.map(|(found, _)| found);
+                assert!(found.is_none_or(|found| found == root), "{context}, {what}");
+            }
+        }
+    });
+    eprintln!("{} roots from lists, {} withheld", given.get(), withheld.get());
+    assert!(withheld.get() * 2 < given.get() || number("PLEACH_SEED").is_some(), "{withheld:?}");
+}
+
+fn rooted(engine: &Engine, case: &Case, list: List, tries: StateTrie) -> (Listed, AfterBlock) {
+    let Case { chain, block, prestate } = case;
+    let list = AccessList::new(list, block.transactions().len()).expect("the order is right");
+    let options = ExecuteOptions { force_parallel: true, ..ExecuteOptions::default() };
+    let tries = (tries, Arc::new(NoNodes) as _);
+    let rooted =
+        engine.execute_listed_rooted(chain, block, prestate, &Arc::new(list), options, tries);
+    rooted.expect("the block is valid")
+}
 
 fn pick<'a>(
     list: &'a mut List,

@@ -28,6 +28,19 @@ pub struct AccountChange {
     pub slots: Vec<(B256, U256)>,
 }
 
+/// What became of one account, its address and slots not hashed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainChange {
+    /// The account's address.
+    pub address: Address,
+    /// The account without its storage; none if it does not exist any more.
+    pub account: Option<AccountFields>,
+    /// Whether the storage that it had before is gone.
+    pub wiped: bool,
+    /// Slots by their numbers, in any order, with their values; zero takes a slot out.
+    pub slots: Vec<(B256, U256)>,
+}
+
 /// An account without its storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountFields {
@@ -57,21 +70,27 @@ impl StateChanges {
     pub fn from_bundle(bundle: &BundleState, workers: &TrieWorkers) -> Self {
         // An update follows.
         workers.rouse();
-        let changed: Vec<_> = bundle.state.iter().collect();
-        let slots: Vec<Vec<_>> = changed.iter().map(|(_, account)| slots(account)).collect();
-        let addresses = changed.iter().map(|(address, _)| address.as_slice());
-        let numbers = slots.iter().flatten().map(|(slot, _)| slot.as_slice());
-        let messages: Vec<_> = addresses.chain(numbers).collect();
+        let changes = bundle.state.iter().map(|(address, account)| PlainChange {
+            address: *address,
+            account: account.info.as_ref().map(AccountFields::from),
+            wiped: account.was_destroyed(),
+            slots: slots(account),
+        });
+        Self::hashed(changes.collect(), workers)
+    }
+
+    /// Changes in any order, of which none may be of the same account as another. Addresses and
+    /// slots are hashed by the workers.
+    pub fn hashed(changes: Vec<PlainChange>, workers: &TrieWorkers) -> Self {
+        let addresses = changes.iter().map(|change| change.address.as_slice());
+        let numbers = changes.iter().flat_map(|change| &change.slots);
+        let messages: Vec<_> = addresses.chain(numbers.map(|(slot, _)| slot.as_slice())).collect();
         let mut hashes = workers.hash_all(&messages);
-        let mut hashed_slots = hashes.split_off(changed.len()).into_iter();
-        let accounts = changed.iter().zip(hashes).zip(&slots).map(|((changed, hashed), slots)| {
-            let (_, account): &(&Address, &BundleAccount) = changed;
-            AccountChange {
-                hashed_address: hashed,
-                account: account.info.as_ref().map(AccountFields::from),
-                wiped: account.was_destroyed(),
-                slots: hashed_slots.by_ref().zip(slots).map(|(h, (_, v))| (h, *v)).collect(),
-            }
+        let mut hashed_slots = hashes.split_off(changes.len()).into_iter();
+        let accounts = changes.into_iter().zip(hashes).map(|(change, hashed_address)| {
+            let PlainChange { account, wiped, mut slots, .. } = change;
+            slots.iter_mut().zip(hashed_slots.by_ref()).for_each(|((slot, _), hash)| *slot = hash);
+            AccountChange { hashed_address, account, wiped, slots }
         });
         Self::new(accounts.collect())
     }

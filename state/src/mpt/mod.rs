@@ -42,7 +42,7 @@ mod workers;
 
 pub(crate) use decode::{RawChild, RawNode};
 
-pub use changes::{AccountChange, AccountFields, StateChanges};
+pub use changes::{AccountChange, AccountFields, PlainChange, StateChanges};
 pub use error::{NamedNode, TrieError};
 pub use keccak::{KeccakBatch, KeccakStats, keccak_one_by_one};
 pub use persist::{NodeChange, NodeChanges};

@@ -123,18 +123,21 @@ pub(super) struct Oddities {
     pub(super) calls: Vec<(Writer, Address, Account)>,
 }
 
-/// Puts the odd accounts into a bundle in place of what the list's last values made of them.
+pub(super) type Addresses = HashSet<Address, RandomState>;
+
+/// Puts the odd accounts into a bundle in place of what the list's last values made of them, and
+/// says which they are.
 pub(super) fn redo_odd(
     bundle: &mut BundleState,
     source: &Source,
     oddities: Oddities,
-) -> Result<(), ViewError> {
+) -> Result<Addresses, ViewError> {
     let Oddities { odd, calls } = oddities;
     let is_odd = |change: &&(Writer, Address, Account)| super::super::committed::is_odd(&change.2);
     let addresses = odd.iter().chain(calls.iter().filter(is_odd)).map(|change| change.1);
-    let addresses: HashSet<Address, RandomState> = addresses.collect();
+    let addresses: Addresses = addresses.collect();
     if addresses.is_empty() {
-        return Ok(());
+        return Ok(addresses);
     }
     remove(bundle, &addresses);
     let mut all: HashMap<Address, Steps, RandomState> = HashMap::default();
@@ -152,7 +155,8 @@ pub(super) fn redo_odd(
         }
     }
     let paths = all.into_iter().map(|(address, steps)| (address, steps, None));
-    follow_steps(bundle, paths, &Readable(&*source.prestate))
+    follow_steps(bundle, paths, &Readable(&*source.prestate))?;
+    Ok(addresses)
 }
 
 /// An account's changes by transactions, as the list has them.
@@ -191,7 +195,7 @@ fn change(account: &Account) -> Draft {
     Draft { overlay, slots }
 }
 
-fn remove(bundle: &mut BundleState, addresses: &HashSet<Address, RandomState>) {
+fn remove(bundle: &mut BundleState, addresses: &Addresses) {
     #[expect(clippy::iter_over_hash_type, reason = "each account is taken out on its own")]
     for address in addresses {
         if let Some(account) = bundle.state.remove(address) {

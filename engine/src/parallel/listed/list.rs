@@ -184,6 +184,12 @@ impl AccessList {
         History(&self.codes[self.accounts[account as usize].codes.range()])
     }
 
+    /// Whether anything of an account but its slots changes.
+    pub(super) fn has_account_changes(&self, account: u32) -> bool {
+        let ListedAccount { balances, nonces, codes, .. } = &self.accounts[account as usize];
+        [balances, nonces, codes].into_iter().any(|span| !span.range().is_empty())
+    }
+
     pub(super) fn values(&self, slot: u32) -> History<'_, U256> {
         History(&self.values[self.slots[slot as usize].values.range()])
     }

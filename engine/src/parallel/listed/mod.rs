@@ -3,6 +3,9 @@
 //! The list says what every transaction changes. So each one starts from its exact prestate,
 //! whatever else has run by then: nothing waits, nothing is run twice, nothing is re-read.
 //!
+//! Where the list is right it has the state after the block as well, so that the state root is
+//! computed beside execution ([`root`]).
+//!
 //! The list is not trusted. Whoever runs a transaction compares all that it touched and changed
 //! with the list's entries at its index ([`check`]). By induction over the block: if the
 //! transactions below one changed exactly what the list has, then the list over the prestate is the
@@ -15,6 +18,7 @@ mod check;
 mod evm;
 mod fault;
 mod list;
+mod root;
 mod session;
 mod state;
 mod tickets;
@@ -27,6 +31,7 @@ use revm::{context::TxEnv, database::BundleState, primitives::hardfork::SpecId};
 
 pub use fault::{ListFault, ListedPart};
 pub use list::AccessList;
+pub(crate) use root::ListedRoot;
 
 use super::{
     pool::{Pool, Work},
@@ -34,10 +39,10 @@ use super::{
     view::SharedPrestate,
 };
 use crate::{
-    BlockOutput, ChainSpec, RecoveredBlock,
+    AfterBlock, BlockOutput, ChainSpec, ExecuteOptions, RecoveredBlock,
     serial::{execution_ctx, output_with, run_block},
 };
-use bundle::{Oddities, redo_odd};
+use bundle::{Addresses, Oddities, redo_odd};
 use check::Fall;
 use evm::HandingEvm;
 use session::Session;
@@ -48,20 +53,28 @@ use view::Source;
 #[derive(Debug)]
 pub(crate) enum Attempt {
     /// The block's output. An unused entry leaves it right, but the list is not the block's.
-    Done(Box<BlockOutput>, Option<ListFault>),
+    Done(Box<BlockOutput>, Option<ListFault>, AfterBlock),
     /// The list is wrong.
     Wrong(Box<ListFault>),
     /// The block cannot be executed with the list, be it right or wrong.
     Impossible,
 }
 
+/// A block that came with a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListedBlock<'a> {
+    pub(crate) chain: &'a Arc<ChainSpec>,
+    pub(crate) block: &'a Arc<RecoveredBlock>,
+    pub(crate) list: &'a Arc<AccessList>,
+    pub(crate) options: ExecuteOptions,
+}
+
 /// Executes a block with a list. Returns how many transactions were run as well.
 pub(crate) fn attempt(
     pool: Option<&Pool>,
-    chain: &Arc<ChainSpec>,
-    block: &Arc<RecoveredBlock>,
+    ListedBlock { chain, block, list, .. }: ListedBlock<'_>,
     prestate: Arc<dyn SharedPrestate>,
-    list: &Arc<AccessList>,
+    root: Option<ListedRoot>,
 ) -> (Attempt, u64) {
     if list.transactions() != block.transactions().len() {
         return (Attempt::Impossible, 0);
@@ -74,7 +87,7 @@ pub(crate) fn attempt(
     let source = Source { list: Arc::clone(list), prestate, empty_is_something };
     let threads = pool.map_or(1, |pool| pool.len() + 1);
     let txs = block.shared_tx_envs();
-    let session = Session::new(source.clone(), env.clone(), txs, header.gas_used, threads);
+    let session = Session::new(source.clone(), env.clone(), txs, header.gas_used, threads, root);
     let session = Arc::new(session);
     if let Some(pool) = pool {
         let work: Arc<dyn Work> = session.clone();
@@ -112,16 +125,19 @@ fn drive(chain: &Arc<ChainSpec>, block: &Arc<RecoveredBlock>, session: &Arc<Sess
         return Attempt::Wrong(Box::new(fault));
     }
     let calls = std::mem::take(&mut state.committed);
-    let Some(bundle) = finish_bundle(session, Oddities { odd, calls }) else {
+    let Some((bundle, odd)) = finish_bundle(session, Oddities { odd, calls }) else {
         return Attempt::Impossible;
     };
     let fault = seen.unused(&session.source.list);
-    Attempt::Done(Box::new(output_with(bundle, result)), fault)
+    let root = session.root.as_ref();
+    let after = root.and_then(|root| root.take(&session.source, &bundle, odd));
+    Attempt::Done(Box::new(output_with(bundle, result)), fault, after)
 }
 
-/// Waits for the bundle's parts that others still make, and puts the odd accounts in.
-fn finish_bundle(session: &Session, oddities: Oddities) -> Option<BundleState> {
+/// Waits for the bundle's parts that others still make, and puts the odd accounts in, which are
+/// returned as well.
+fn finish_bundle(session: &Session, oddities: Oddities) -> Option<(BundleState, Addresses)> {
     let mut bundle = session.bundling.take()?;
-    redo_odd(&mut bundle, &session.source, oddities).ok()?;
-    Some(bundle)
+    let odd = redo_odd(&mut bundle, &session.source, oddities).ok()?;
+    Some((bundle, odd))
 }

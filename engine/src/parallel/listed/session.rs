@@ -26,6 +26,7 @@ use super::{
     super::{blooms::logs_bloom, pool::Work, session::SPIN_ROUNDS},
     bundle::Bundling,
     check::{Fall, Seen, check},
+    root::ListedRoot,
     tickets::{Ticket, Tickets},
     view::{ListedView, Source},
 };
@@ -51,6 +52,8 @@ pub(super) struct Session {
     tickets: Tickets,
     outcomes: Box<[Mutex<Option<Outcome>>]>,
     pub(super) bundling: Bundling,
+    /// The state root, if it is to be made from the list.
+    pub(super) root: Option<ListedRoot>,
     /// What threads that ran out of transactions have seen, and how many they had run.
     seen: Mutex<(Seen, usize)>,
     /// Set when nobody waits for the rest any more.
@@ -71,12 +74,14 @@ impl Session {
         txs: Arc<[TxEnv]>,
         gas: u64,
         threads: usize,
+        root: Option<ListedRoot>,
     ) -> Self {
         let tickets = Tickets::new(&txs, gas, threads, Bundling::parts(&source.list));
         Self {
             tickets,
             outcomes: txs.iter().map(|_| Mutex::new(None)).collect(),
             bundling: Bundling::new(&source.list),
+            root,
             seen: Mutex::new((Seen::new(&source.list), 0)),
             source,
             env,
@@ -175,6 +180,10 @@ pub(super) fn pause(rounds: &mut u32) {
 
 impl Work for Session {
     fn work(&self) {
+        // The longest piece of work there is. The committer leaves it to others if there are any.
+        if let Some(root) = &self.root {
+            root.make_if_nobody_does(&self.source);
+        }
         let mut runner = None;
         while !self.halted.load(Ordering::Relaxed)
             && let Some(ticket) = self.ticket()

@@ -26,7 +26,12 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn account(&self, address: Address, index: u32) -> Result<Option<AccountInfo>, ViewError> {
+    /// An account before an index.
+    pub(super) fn account(
+        &self,
+        address: Address,
+        index: u32,
+    ) -> Result<Option<AccountInfo>, ViewError> {
         let before = self.prestate.basic(address).ok_or(ViewError::Prestate)?;
         match self.list.account_id(&address) {
             Some(account) => Ok(self.list.account_before(account, index, before)),

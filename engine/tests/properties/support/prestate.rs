@@ -65,6 +65,11 @@ impl SlowState {
         Self { meeting, ..Self::new(state) }
     }
 
+    /// What it reads from.
+    pub(crate) const fn flat(&self) -> &FlatState {
+        &self.state
+    }
+
     pub(crate) fn set_stalls(&self, percent: u64) {
         self.stalls.store(percent, Ordering::Relaxed);
     }
