@@ -260,7 +260,8 @@ impl Runner {
         let Some(roots) = &subject.roots else { return Ok(()) };
         let Subject { chain, prestate, .. } = subject;
         let witness = roots.witness();
-        let block = WholeBlock { chain, block: signed, homestead, prestate, witness };
+        let list = subject.list.as_ref();
+        let block = WholeBlock { chain, block: signed, homestead, prestate, witness, list };
         let means = Means {
             engine: &self.engine,
             crew: &self.crew,

@@ -2,7 +2,8 @@
 //!
 //! The one way recovers senders, executes and computes the root one after another on one thread.
 //! The other uses all threads for each, and a [`RootTask`] follows execution: threads that have
-//! nothing to execute reveal the ways to what has been written so far.
+//! nothing to execute reveal the ways to what has been written so far. With an access list, the one
+//! way is the same, and in the other one thread computes the root from the list meanwhile.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -10,7 +11,7 @@ use alloy_consensus::{Block, TxEnvelope};
 use alloy_primitives::B256;
 use pleach_crew::Crew;
 use pleach_engine::{
-    BlockOutput, ChainSpec, Engine, ExecuteOptions, RecoveredBlock, execute_serial,
+    AccessList, BlockOutput, ChainSpec, Engine, ExecuteOptions, RecoveredBlock, execute_serial,
 };
 use pleach_gpu_accel::Accelerator;
 use pleach_state::{
@@ -34,6 +35,8 @@ pub(super) struct WholeBlock<'a> {
     pub(super) homestead: bool,
     pub(super) prestate: &'a Arc<FlatState>,
     pub(super) witness: &'a Arc<WitnessState>,
+    /// Its access list, if it is to be executed with one.
+    pub(super) list: Option<&'a Arc<AccessList>>,
 }
 
 /// The threads of whole runs.
@@ -161,19 +164,60 @@ fn run_parallel(
     let block = RecoveredBlock::recover(block, whole.homestead, means.accelerator)?;
     let block = Arc::new(block);
     let recover_ms = clock.lap();
-    let task = RootTask::new(state(whole, means.workers), Arc::clone(whole.witness) as _);
-    let follower = Arc::new(task.clone());
-    let executed =
-        means.engine.execute_followed(whole.chain, &block, whole.prestate, means.options, follower);
-    let mut state = task.finish();
-    let (output, _) = executed?;
+    let (output, tries) = match whole.list {
+        Some(list) => execute_listed(whole, &block, list, means)?,
+        None => execute_followed(whole, &block, means)?,
+    };
     let execute_ms = clock.lap();
-    let changes = StateChanges::from_bundle(&output.bundle, means.workers);
-    let root = state.update(&changes, &**whole.witness)?;
+    let (root, state) = match tries {
+        Tries::After(root, state) => (root, state),
+        Tries::Before(mut state) => {
+            let changes = StateChanges::from_bundle(&output.bundle, means.workers);
+            (state.update(&changes, &**whole.witness)?, state)
+        }
+    };
     let root_ms = clock.lap();
     let stages =
         Stages { recover_ms, execute_ms, root_ms, whole_ms: milliseconds(start.elapsed()) };
     Ok(Ran { root, stages, _made: (state, output, block) })
+}
+
+/// The tries, as far as they are when a block has been executed.
+enum Tries {
+    Before(StateTrie),
+    After(B256, StateTrie),
+}
+
+fn execute_followed(
+    whole: &WholeBlock<'_>,
+    block: &Arc<RecoveredBlock>,
+    means: &Means<'_>,
+) -> Result<(BlockOutput, Tries), Stop> {
+    let Means { engine, workers, options, .. } = means;
+    let task = RootTask::new(state(whole, workers), Arc::clone(whole.witness) as _);
+    let follower = Arc::new(task.clone());
+    let executed = engine.execute_followed(whole.chain, block, whole.prestate, *options, follower);
+    let state = task.finish();
+    let (output, _) = executed?;
+    Ok((output, Tries::Before(state)))
+}
+
+fn execute_listed(
+    whole: &WholeBlock<'_>,
+    block: &Arc<RecoveredBlock>,
+    list: &Arc<AccessList>,
+    means: &Means<'_>,
+) -> Result<(BlockOutput, Tries), Stop> {
+    let Means { engine, workers, options, .. } = means;
+    let WholeBlock { chain, prestate, witness, .. } = whole;
+    let tries = (state(whole, workers), Arc::clone(witness) as _);
+    let (listed, after) =
+        engine.execute_listed_rooted(chain, block, prestate, list, *options, tries)?;
+    let tries = match after {
+        Some((root, state)) => Tries::After(root, state),
+        None => Tries::Before(state(whole, workers)),
+    };
+    Ok((listed.output, tries))
 }
 
 /// The tries before the block. Roots are compared with the header's, so that siblings may be
