@@ -48,7 +48,15 @@ pub struct ImportArgs {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_COMMIT_BLOCKS)
     )]
     pub commit_blocks: usize,
-    /// Print one JSON object per commit and one for the summary.
+    /// A file of the blocks' access lists (EIP-7928), as `--lists-out` writes it: blocks are read
+    /// ahead, executed and their roots computed with them. A wrong one is named and costs time.
+    #[arg(long, value_name = "FILE")]
+    pub lists: Option<PathBuf>,
+    /// Write the access lists of the blocks that are imported to a new file, gzipped if its name
+    /// ends with .gz.
+    #[arg(long, value_name = "FILE")]
+    pub lists_out: Option<PathBuf>,
+    /// Print one JSON object per commit, per access list that is of no use, and one for the summary.
     #[arg(long)]
     pub json: bool,
 }

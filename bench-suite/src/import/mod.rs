@@ -13,6 +13,7 @@ mod unwind;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
@@ -39,7 +40,7 @@ pub use unwind::run as run_unwind;
 
 use crate::{cli::EXIT_NOT_OK, trie_workers::trie_workers};
 use output::Output;
-use source::{BlockFile, SourceError};
+use source::{BlockFile, ListFile, SourceError};
 
 /// The exit status of a process that a signal ends, less the signal's number.
 const EXIT_BY_SIGNAL: i32 = 128;
@@ -51,6 +52,10 @@ enum BeginError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error("{}: no file of access lists can be made: {error}", path.display())]
+    ListsOut { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
     #[error("threads cannot be started: {0}")]
     Threads(#[source] io::Error),
     #[error("signals cannot be handled: {0}")]
@@ -61,8 +66,9 @@ enum BeginError {
 pub fn run(args: &ImportArgs) -> ExitCode {
     let imported = begin(args).and_then(|(importer, stop)| {
         let read_bytes = Arc::<AtomicU64>::default();
-        let output = Output::start(args, read_bytes.clone()).map_err(BeginError::Threads)?;
-        Ok(import(args, &importer, &stop, read_bytes, output))
+        let lists = args.lists.as_deref().map(ListFile::open).transpose()?;
+        let output = Output::start(args, read_bytes.clone())?;
+        Ok(import(args, (&importer, lists), &stop, read_bytes, output))
     });
     match imported {
         Ok(true) => ExitCode::SUCCESS,
@@ -98,7 +104,11 @@ fn begin(args: &ImportArgs) -> Result<(Importer, Arc<AtomicBool>), BeginError> {
         engine: Arc::new(engine),
         accelerator,
         workers: workers.map_err(BeginError::Threads)?,
-        config: ImportConfig { commit_blocks: args.commit_blocks, ..ImportConfig::default() },
+        config: ImportConfig {
+            commit_blocks: args.commit_blocks,
+            access_lists: args.lists_out.is_some(),
+            ..ImportConfig::default()
+        },
     };
     Ok((importer, stop_flag().map_err(BeginError::Signals)?))
 }
@@ -116,7 +126,7 @@ fn stop_flag() -> io::Result<Arc<AtomicBool>> {
 /// Imports all files, and says what came of it. Returns whether everything is in the database.
 fn import(
     args: &ImportArgs,
-    importer: &Importer,
+    (importer, mut lists): (&Importer, Option<ListFile>),
     stop: &AtomicBool,
     read_bytes: Arc<AtomicU64>,
     mut output: Output,
@@ -130,13 +140,23 @@ fn import(
         };
         let name: Arc<str> = path.display().to_string().into();
         let blocks = file.into_iter().flatten().chain(error);
-        blocks.map(move |block| match block {
-            Ok(read) => {
+        blocks.map(move |block| {
+            block.map(|read| {
                 let origin = Origin { name: name.clone(), offset: Some(read.offset) };
-                Ok(SourcedBlock { block: read.block, origin, access_list: None })
-            }
-            Err(error) => Err(ImportError::Source(Box::new(error))),
+                SourcedBlock { block: read.block, origin, access_list: None }
+            })
         })
+    });
+    let blocks = blocks.map(move |block| {
+        let with_list = block.and_then(|mut sourced| {
+            if let Some(lists) = &mut lists {
+                let block = &sourced.block;
+                let transactions = block.body.transactions.len();
+                sourced.access_list = lists.list_of(block.header.number, transactions)?;
+            }
+            Ok(sourced)
+        });
+        with_list.map_err(|error| ImportError::Source(Box::new(error)))
     });
     let last = args.to;
     let blocks = blocks.take_while(move |block| match (block, last) {

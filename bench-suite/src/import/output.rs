@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,11 +16,14 @@ use pleach_engine::import::{ImportEvent, ImportFailure, ImportReport};
 use pleach_state::store::Head;
 use serde::Serialize;
 
-use super::ImportArgs;
+use super::{BeginError, ImportArgs, source::ListWriter};
 
 const BAR: &str = "{wide_bar} {bytes}/{total_bytes} {elapsed} {msg}";
 /// How often the bar's text changes.
 const REFRESH: Duration = Duration::from_millis(200);
+
+/// Lists of no use that are told of in words, one by one.
+const MOST_WARNINGS: u64 = 5;
 
 /// Where reports go.
 #[derive(Debug)]
@@ -32,12 +36,16 @@ pub(super) struct Output {
     begin: Instant,
     gas: u64,
     durable: Option<u64>,
+    lists: Option<ListWriter>,
+    /// Lists of no use that were told of.
+    warnings: u64,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Line<'a> {
     Durable(Durable),
+    ListUnused(ListUnused),
     Summary(&'a Summary),
 }
 
@@ -46,6 +54,13 @@ enum Line<'a> {
 struct Durable {
     number: u64,
     hash: B256,
+}
+
+/// A block whose access list was wrong, or another one's.
+#[derive(Debug, Serialize)]
+struct ListUnused {
+    number: u64,
+    reason: String,
 }
 
 /// The whole run.
@@ -67,6 +82,8 @@ struct Summary {
     recover_wait_ms: f64,
     recover_hidden: f64,
     recover_batches: u64,
+    listed: u64,
+    lists_unused: u64,
     prefetch_ms: f64,
     wait_ms: f64,
     execute_ms: f64,
@@ -78,13 +95,20 @@ struct Summary {
 }
 
 impl Output {
-    pub(super) fn start(args: &ImportArgs, read_bytes: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn start(args: &ImportArgs, read_bytes: Arc<AtomicU64>) -> Result<Self, BeginError> {
         let target = match io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
-        let lengths = args.files.iter().map(|path| path.metadata().map(|found| found.len()));
-        let total = lengths.sum::<io::Result<u64>>()?;
+        let length = |path: &PathBuf| {
+            let found = path.metadata().map(|found| found.len());
+            found.map_err(|error| BeginError::File { path: path.clone(), error })
+        };
+        let total = args.files.iter().map(length).sum::<Result<u64, _>>()?;
+        let lists = args.lists_out.as_ref().map(|path| {
+            let created = ListWriter::create(path);
+            created.map_err(|error| BeginError::ListsOut { path: path.clone(), error })
+        });
         let bar = ProgressBar::with_draw_target(Some(total), target);
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style);
@@ -99,6 +123,8 @@ impl Output {
             begin: now,
             gas: 0,
             durable: None,
+            lists: lists.transpose()?,
+            warnings: 0,
         })
     }
 
@@ -116,7 +142,29 @@ impl Output {
                     self.line(&Line::Durable(durable(&head)));
                 }
             }
+            ImportEvent::AccessList { number, list } => {
+                if let Some(lists) = &mut self.lists {
+                    lists.add(number, &list);
+                }
+            }
+            ImportEvent::ListUnused { number, reason } => {
+                self.list_unused(ListUnused { number, reason: reason.to_string() });
+            }
             _ => {}
+        }
+    }
+
+    fn list_unused(&mut self, unused: ListUnused) {
+        if self.json {
+            return self.line(&Line::ListUnused(unused));
+        }
+        self.warnings += 1;
+        if self.warnings <= MOST_WARNINGS {
+            let ListUnused { number, reason } = unused;
+            self.bar.suspend(|| {
+                let text = format!("warning: block {number}'s access list is of no use: {reason}");
+                let _ = writeln!(io::stderr(), "{text}");
+            });
         }
     }
 
@@ -129,14 +177,17 @@ impl Output {
     }
 
     /// Prints the summary. Returns whether all blocks are in the database.
-    pub(super) fn finish(self, imported: Result<ImportReport, ImportFailure>) -> bool {
+    pub(super) fn finish(mut self, imported: Result<ImportReport, ImportFailure>) -> bool {
         self.bar.finish_and_clear();
+        let written = self.lists.take().map_or(Ok(()), ListWriter::finish);
         let (report, error) = match imported {
             Ok(report) => (Some(report), None),
             Err(ImportFailure { report, error }) => {
                 (report.map(|report| *report), Some(error.to_string()))
             }
         };
+        let unwritten = |error| format!("the access lists are not all written: {error}");
+        let error = error.or(written.err().map(unwritten));
         let is_whole = error.is_none() && report.as_ref().is_some_and(|report| !report.stopped);
         let summary = summary(report.as_ref(), error, self.threads);
         match self.json {
@@ -185,6 +236,8 @@ fn summary(report: Option<&ImportReport>, error: Option<String>, threads: usize)
         recover_wait_ms: milliseconds(times.recover_wait),
         recover_hidden: times.recover_hidden(),
         recover_batches: report.map_or(0, |report| report.recover_batches),
+        listed: report.map_or(0, |report| report.listed),
+        lists_unused: report.map_or(0, |report| report.lists_unused),
         prefetch_ms: milliseconds(times.prefetch),
         wait_ms: milliseconds(times.wait),
         execute_ms: milliseconds(times.execute),
@@ -223,6 +276,12 @@ impl Summary {
             self.commits,
             self.commit_ms,
         );
+        if self.listed + self.lists_unused > 0 {
+            text += &format!(
+                "access lists: {} blocks executed with theirs, {} of no use\n",
+                self.listed, self.lists_unused
+            );
+        }
         if let Some(head) = &self.durable {
             text += &format!("durable: block {} ({})\n", head.number, head.hash);
         }

@@ -6,7 +6,7 @@ use alloy_consensus::{
     Block, BlockBody, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, TxEnvelope,
     proofs::calculate_transaction_root,
 };
-use alloy_eips::eip1559::BaseFeeParams;
+use alloy_eips::{eip1559::BaseFeeParams, eip7928::compute_block_access_list_hash};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{B256, U256};
 use pleach_engine::{
@@ -33,24 +33,37 @@ const KINDS: [Kind; 6] =
 /// A chain that a test or a trial imports.
 #[derive(Debug, Clone)]
 pub struct TestChain {
-    /// Rules of Osaka from the beginning, and the accounts.
+    /// One fork's rules from the beginning, and the accounts.
     pub genesis: Genesis,
     /// Blocks 1, 2, and so on.
     pub blocks: Vec<Block<TxEnvelope>>,
 }
 
-/// Makes a chain of so many blocks, each of so many transactions, one or more of which may be
-/// left out. The same seed gives the same bytes. Signs on the threads of the current rayon pool.
+/// Makes a chain by Osaka's rules of so many blocks, each of so many transactions, one or more of
+/// which may be left out. The same seed gives the same bytes. Signs on the threads of the current
+/// rayon pool.
 ///
 /// # Panics
 /// If the generator made a block that serial execution refuses, which would be a bug here.
 pub fn chain(seed: u64, blocks: usize, txs: usize) -> TestChain {
+    chain_since(None, seed, blocks, txs)
+}
+
+/// The same by Amsterdam's rules: each header names its block's access list (EIP-7928).
+///
+/// # Panics
+/// The same as [`chain`].
+pub fn amsterdam_chain(seed: u64, blocks: usize, txs: usize) -> TestChain {
+    chain_since(Some(0), seed, blocks, txs)
+}
+
+fn chain_since(amsterdam: Option<u64>, seed: u64, blocks: usize, txs: usize) -> TestChain {
     let mut world = World::new(Seed(seed));
     let kinds = KINDS.iter().cycle().take(blocks);
     let plans: Vec<_> = kinds.map(|kind| plan(*kind, &mut world, txs).drafts).collect();
     let transactions = plans.iter().map(|drafts| sign_all(&mut world.senders, drafts));
     let transactions: Vec<_> = transactions.collect();
-    let genesis = genesis(&world.state);
+    let genesis = genesis(&world.state, amsterdam);
     let chain = ChainSpec::from_genesis(&genesis).expect("the configuration is one of Osaka");
     let mut tip = Tip {
         parent: genesis_header(&chain, &genesis, genesis_state_root(&genesis)),
@@ -77,10 +90,13 @@ impl Tip {
         let accelerator = pleach_gpu_accel::Accelerator::cpu(1).expect("it needs no thread");
         let recovered = RecoveredBlock::recover(block.clone(), true, &accelerator);
         let recovered = recovered.expect("the signatures were just made");
-        let output = execute_serial(&self.chain, &recovered, &self.state, false)
+        let amsterdam = self.parent.block_access_list_hash.is_some();
+        let output = execute_serial(&self.chain, &recovered, &self.state, amsterdam)
             .expect("a generated transaction may be in its block");
         let mut block = block;
         block.header.state_root = state_root(&self.state, &output.bundle);
+        let list = output.access_list.as_deref();
+        block.header.block_access_list_hash = list.map(compute_block_access_list_hash);
         let gas_limit = block.header.gas_limit;
         fill_header(&mut block, &output);
         block.header.gas_limit = gas_limit;
@@ -108,13 +124,15 @@ impl Tip {
             blob_gas_used: Some(0),
             excess_blob_gas: Some(0),
             parent_beacon_block_root: Some(B256::from(U256::from(number))),
+            block_access_list_hash: parent.block_access_list_hash,
+            slot_number: parent.slot_number.map(|slot| slot + 1),
             ..Header::default()
         }
     }
 }
 
-/// All of Osaka's forks from the beginning, and a state's accounts.
-fn genesis(state: &FlatState) -> Genesis {
+/// All forks up to Osaka from the beginning, Amsterdam if it is asked for, and a state's accounts.
+fn genesis(state: &FlatState, amsterdam_time: Option<u64>) -> Genesis {
     let config = ChainConfig {
         chain_id: CHAIN_ID,
         homestead_block: Some(0),
@@ -131,6 +149,7 @@ fn genesis(state: &FlatState) -> Genesis {
         cancun_time: Some(0),
         prague_time: Some(0),
         osaka_time: Some(0),
+        amsterdam_time,
         terminal_total_difficulty: Some(U256::ZERO),
         terminal_total_difficulty_passed: true,
         ..ChainConfig::default()

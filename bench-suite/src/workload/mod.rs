@@ -26,7 +26,7 @@ use pleach_state::FlatState;
 
 pub(crate) use self::seed::Numbers;
 pub use self::{
-    chain::{TestChain, chain},
+    chain::{TestChain, amsterdam_chain, chain},
     state_root::state_root,
 };
 use self::{

@@ -1,6 +1,6 @@
 //! The command on a small chain.
 
-use std::{fs, io::Write};
+use std::{fs, io::Write, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn import_unwind_and_import_again() {
     assert!(ok, "{verified}");
 }
 
-fn stats(datadir: &std::path::Path) -> Value {
+fn stats(datadir: &Path) -> Value {
     let (stats, ok) = run(pleach().args(["db", "stats", "--datadir"]).arg(datadir));
     assert!(ok, "{stats}");
     stats["stats"].clone()
@@ -70,6 +70,64 @@ fn several_files_and_gzip_and_a_line_for_each_commit() {
     {
         assert!(summary[field].as_f64().is_some_and(|ms| ms >= 0.0), "{field}");
     }
+}
+
+/// Access lists that one import writes serve another one; lists that are wrong, and files that are
+/// none, are named.
+#[test]
+fn access_lists_are_written_and_read() {
+    let folder = scratch("lists");
+    let (genesis, blocks) = write_chain(&folder, &CHAIN);
+    let datadir = |name: &str| folder.join(name);
+    let with = |name: &str, option: &str, file: &Path| {
+        let mut command = import(&genesis, &datadir(name), &[&blocks]);
+        command.arg(option).arg(file);
+        command
+    };
+    let counts = |summary: &Value| {
+        let count = |field: &str| summary["summary"][field].as_u64().expect("it is a number");
+        [count("blocks"), count("listed"), count("lists_unused")]
+    };
+    let files = ["lists.rlp", "lists.rlp.gz"].map(|name| folder.join(name));
+    for (writer, file) in ["first", "second"].into_iter().zip(&files) {
+        let (written, ok) = run(&mut with(writer, "--lists-out", file));
+        assert!(ok, "{written}");
+        assert_eq!(counts(&written), [12, 0, 0]);
+        let reader = format!("{writer}-listed");
+        let (read, ok) = run(&mut with(&reader, "--lists", file));
+        assert!(ok, "{read}");
+        assert_eq!(counts(&read), [12, 12, 0]);
+        assert_eq!(read["summary"]["state_root"], written["summary"]["state_root"]);
+    }
+    assert!(fs::metadata(&files[1]).unwrap().len() < fs::metadata(&files[0]).unwrap().len());
+    // The last byte but one belongs to the last list, to one of its values.
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let wrong = folder.join("wrong.rlp");
+    let at = bytes.len() - 2;
+    bytes[at] ^= 1;
+    fs::write(&wrong, &bytes).unwrap();
+    let output = with("wrong", "--lists", &wrong).arg("--json").output().unwrap();
+    assert!(output.status.success());
+    let lines = lines(&output);
+    let unused = lines.iter().find(|line| line.get("list_unused").is_some()).expect("it is told");
+    assert_eq!(unused["list_unused"]["number"], 12, "{unused}");
+    assert_eq!(counts(&lines[lines.len() - 1]), [12, 11, 1]);
+    let output = with("told", "--lists", &wrong).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && error.contains("block 12's access list"), "{error}");
+    let cut = folder.join("cut.rlp");
+    fs::write(&cut, &bytes[..bytes.len() - 3]).unwrap();
+    let (failed, ok) = run(&mut with("cut", "--lists", &cut));
+    let error = failed["summary"]["error"].as_str().unwrap();
+    assert!(!ok && error.contains("cut.rlp") && error.contains("cut off"), "{error}");
+    assert_eq!(failed["summary"]["durable"]["number"], 11);
+    // Such a file is never overwritten.
+    let output = with("third", "--lists-out", &files[0]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("lists.rlp"), "{error}");
+    let output = with("third", "--lists", &folder.join("none.rlp")).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("none.rlp"), "{error}");
 }
 
 /// Each of these says what is wrong and where, and fails.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use alloy_consensus::{Block, TxEnvelope};
+use alloy_genesis::Genesis;
 use pleach_bench_suite::workload::{TestChain, chain};
 use pleach_engine::{
     ChainSpec, Engine, EngineConfig, genesis_header, genesis_state, genesis_state_root,
@@ -57,8 +58,12 @@ pub(super) struct InMemory {
 impl InMemory {
     /// With the chain's genesis, and commits of so many blocks.
     pub(super) fn new(commit_blocks: usize) -> Self {
+        Self::with_genesis(&CHAIN.genesis, commit_blocks)
+    }
+
+    pub(super) fn with_genesis(genesis: &Genesis, commit_blocks: usize) -> Self {
         let tables = SharedTables::default();
-        Self { importer: importer(tables.clone(), commit_blocks), tables }
+        Self { importer: importer_of(genesis, tables.clone(), commit_blocks), tables }
     }
 
     pub(super) fn import(
@@ -99,7 +104,10 @@ impl InMemory {
 
 /// An importer into empty tables, with the chain's genesis, and commits of so many blocks.
 pub(super) fn importer(tables: impl Backend, commit_blocks: usize) -> Importer {
-    let genesis = &CHAIN.genesis;
+    importer_of(&CHAIN.genesis, tables, commit_blocks)
+}
+
+fn importer_of(genesis: &Genesis, tables: impl Backend, commit_blocks: usize) -> Importer {
     let chain = Arc::new(ChainSpec::from_genesis(genesis).unwrap());
     let store = Store::open(tables, StoreConfig::default()).unwrap();
     let header = genesis_header(&chain, genesis, genesis_state_root(genesis));

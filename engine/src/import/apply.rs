@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::{Eip658Value, proofs::calculate_receipt_root};
 use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::B256;
 use pleach_state::{
-    mpt::{RootTask, StateChanges, StateTrie, TouchedKey, TrieWorkers},
+    mpt::{StateChanges, StateTrie, TrieWorkers},
     store::{BlockCommit, Pending, Snapshot},
 };
 
@@ -22,16 +22,12 @@ use super::{
     batch::BlockBatch,
     cached::Cached,
     commit::{Commits, Done},
+    execute::Executed,
     input::ReadyBlock,
     prefetch::Prefetcher,
     report::Clocks,
 };
-use crate::{
-    BlockOutput, ExecuteOptions, IntermediateRootError,
-    backlog::Backlog,
-    intermediate_roots,
-    validate::{OutputError, validate_output, validate_system_contracts},
-};
+use crate::{BlockOutput, backlog::Backlog};
 
 /// How often a request to stop is looked for while no block comes.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -41,10 +37,6 @@ const GLANCE_AT_COMMIT: Duration = Duration::from_millis(2);
 /// How often the engine's threads are given way so that they let go of the last block's state:
 /// some tens of microseconds.
 const PATIENCE: usize = 100;
-
-/// Blocks of fewer transactions are over before a thread that would reveal nodes for them is
-/// awake.
-const FOLLOWED_FROM: usize = 8;
 
 /// More nodes of tries than this are not copied for the roots between transactions.
 const EARLY_NODES: usize = 1 << 16;
@@ -57,20 +49,21 @@ pub(super) struct Blocks<'a> {
 
 /// The state after the last block that stands.
 pub(super) struct Applier<'a> {
-    importer: &'a Importer,
+    pub(super) importer: &'a Importer,
     clocks: &'a Clocks,
     prefetcher: &'a Prefetcher,
     /// Hears of every block and commit.
-    tell: &'a mut dyn FnMut(ImportEvent),
+    pub(super) tell: &'a mut dyn FnMut(ImportEvent),
     commits: Commits,
     /// What is committed.
-    below: Arc<Cached<Snapshot>>,
+    pub(super) below: Arc<Cached<Snapshot>>,
     /// That, under the blocks of the commit under way and of the batch.
-    state: Arc<Pending<Arc<Cached<Snapshot>>>>,
-    /// After all of those.
-    tries: StateTrie,
+    pub(super) state: Arc<Pending<Arc<Cached<Snapshot>>>>,
+    /// After all of those, and after the block in hand if they are ahead.
+    pub(super) tries: StateTrie,
+    pub(super) tries_are_ahead: bool,
     batch: BlockBatch,
-    report: ImportReport,
+    pub(super) report: ImportReport,
 }
 
 impl<'a> Applier<'a> {
@@ -92,6 +85,7 @@ impl<'a> Applier<'a> {
             commits,
             state: Arc::new(Pending::new(below.clone())),
             tries: tries_of(&below, &importer.workers),
+            tries_are_ahead: false,
             below,
             batch: BlockBatch::default(),
             report: ImportReport {
@@ -103,6 +97,8 @@ impl<'a> Applier<'a> {
                 head,
                 commits: 0,
                 recover_batches: 0,
+                listed: 0,
+                lists_unused: 0,
                 total: Duration::ZERO,
                 times: StageTimes::default(),
             },
@@ -183,13 +179,22 @@ impl<'a> Applier<'a> {
 
     /// Executes a block and adds it to the batch, if everything about it is right.
     fn apply(&mut self, ready: &ReadyBlock) -> Result<(), ImportError> {
+        let applied = self.apply_ahead(ready);
+        match applied {
+            Ok(()) => self.tries_are_ahead = false,
+            Err(_) => self.go_back()?,
+        }
+        applied
+    }
+
+    fn apply_ahead(&mut self, ready: &ReadyBlock) -> Result<(), ImportError> {
         let begin = Instant::now();
-        let mut output = self.execute(ready)?;
+        let Executed { mut output, root } = self.execute(ready)?;
         if is_early(ready) {
             self.complete_receipts(ready, &mut output)?;
         }
         let executed = Instant::now();
-        self.check_root(ready, &output)?;
+        self.check_root(ready, &output, root)?;
         self.report.times.execute += executed - begin;
         self.report.times.root += executed.elapsed();
         let (number, txs, gas) = facts(ready);
@@ -199,6 +204,17 @@ impl<'a> Applier<'a> {
         self.report.gas += gas;
         self.state().push(number, ready.place.hash, &output.bundle);
         self.batch.push(ready, output);
+        Ok(())
+    }
+
+    /// Takes the tries back to after the batch, if a block that does not stand, or a list that is
+    /// wrong, has changed them.
+    pub(super) fn go_back(&mut self) -> Result<(), ImportError> {
+        if self.tries_are_ahead {
+            self.wait_for_commit()?;
+            self.restore_tries();
+            self.tries_are_ahead = false;
+        }
         Ok(())
     }
 
@@ -213,87 +229,33 @@ impl<'a> Applier<'a> {
         Arc::make_mut(&mut self.state)
     }
 
-    /// Executes a block, and reveals the ways to what it writes meanwhile.
-    fn execute(&mut self, ready: &ReadyBlock) -> Result<BlockOutput, ImportError> {
-        let (block, chain) = (&ready.block, &ready.place.chain);
-        let options = ExecuteOptions::default();
-        let engine = &self.importer.engine;
-        let executed = if block.transactions().len() < FOLLOWED_FROM {
-            engine.execute(chain, block, &self.state, options)
-        } else {
-            let tries = std::mem::replace(&mut self.tries, StateTrie::empty());
-            let task = RootTask::new(tries, self.below.clone());
-            tell_early(&task, ready);
-            let follower = Arc::new(task.clone());
-            let executed = engine.execute_followed(chain, block, &self.state, options, follower);
-            self.tries = task.finish();
-            executed
-        };
-        let (output, _) = executed.map_err(|error| match error.is_invalid_block() {
-            true => refused(ready, error.into()),
-            false => ImportError::State {
-                number: block.header().number,
-                hash: ready.place.hash,
-                source: Box::new(error),
-            },
-        })?;
-        validate_output(chain, block.header(), &output)
-            .and_then(|()| validate_system_contracts(chain, block.header(), &*self.state, &output))
-            .map_err(|error| refused(ready, error.into()))?;
-        Ok(output)
-    }
-
-    /// Gives the receipts of a block before Byzantium the state roots that they hold, and compares
-    /// them with the header.
-    fn complete_receipts(
-        &self,
+    /// Compares the state root with the header's. It is computed here unless it is known.
+    fn check_root(
+        &mut self,
         ready: &ReadyBlock,
-        output: &mut BlockOutput,
+        output: &BlockOutput,
+        known: Option<B256>,
     ) -> Result<(), ImportError> {
-        let (block, tries) = (&ready.block, self.tries.clone());
-        let roots = intermediate_roots(&ready.place.chain, block, &self.state, tries, &*self.below);
-        let (number, hash) = (block.header().number, ready.place.hash);
-        let roots = roots.map_err(|error| match error {
-            IntermediateRootError::Execute(source) => {
-                ImportError::State { number, hash, source: Box::new(source) }
-            }
-            IntermediateRootError::Trie { source, .. } => {
-                ImportError::Tries { number, hash, source }
-            }
-        })?;
-        for (receipt, root) in output.receipts.iter_mut().zip(roots) {
-            if let Some(inner) = receipt.as_receipt_with_bloom_mut() {
-                inner.receipt.status = Eip658Value::PostState(root);
-            }
-        }
-        let executed = calculate_receipt_root(&output.receipts);
-        let header = block.header().receipts_root;
-        match executed == header {
-            true => Ok(()),
-            false => Err(refused(ready, OutputError::ReceiptsRoot { header, executed }.into())),
-        }
-    }
-
-    fn check_root(&mut self, ready: &ReadyBlock, output: &BlockOutput) -> Result<(), ImportError> {
-        let changes = StateChanges::from_bundle(&output.bundle, self.tries.workers());
         let header = ready.block.header();
-        let failed = match self.tries.update(&changes, &*self.below) {
-            Ok(computed) if computed == header.state_root => return Ok(()),
-            Ok(computed) => {
-                refused(ready, Refused::StateRoot { computed, header: header.state_root })
-            }
-            Err(source) => {
+        let computed = match known {
+            Some(root) => root,
+            None => {
+                let changes = StateChanges::from_bundle(&output.bundle, self.tries.workers());
+                self.tries_are_ahead = true;
                 let (number, hash) = (header.number, ready.place.hash);
-                ImportError::Tries { number, hash, source }
+                let updated = self.tries.update(&changes, &*self.below);
+                updated.map_err(|source| ImportError::Tries { number, hash, source })?
             }
         };
-        self.wait_for_commit()?;
-        self.restore_tries();
-        Err(failed)
+        match computed == header.state_root {
+            true => Ok(()),
+            false => {
+                Err(refused(ready, Refused::StateRoot { computed, header: header.state_root }))
+            }
+        }
     }
 
-    /// The tries after the batch, when a block that does not stand has changed them. No commit is
-    /// under way.
+    /// The tries after the batch, built anew. No commit is under way.
     fn restore_tries(&mut self) {
         self.tries = tries_of(&self.below, &self.importer.workers);
         for block in &self.batch.blocks {
@@ -375,21 +337,8 @@ fn tries_of(below: &Cached<Snapshot>, workers: &TrieWorkers) -> StateTrie {
     StateTrie::new(root).with_workers(workers.clone()).recording_nodes()
 }
 
-/// Tells a task which keys the block will write, as far as that shows before it runs.
-fn tell_early(task: &RootTask, ready: &ReadyBlock) {
-    let Some(list) = &ready.place.access_list else {
-        let callers = ready.block.tx_envs().iter().map(|tx| TouchedKey::Account(tx.caller));
-        return task.touch_all(callers);
-    };
-    task.touch_all(list.entries().iter().flat_map(|account| {
-        let slots = account.storage_changes.iter();
-        let slots = slots.map(|changes| TouchedKey::Slot(account.address, changes.slot));
-        std::iter::once(TouchedKey::Account(account.address)).chain(slots)
-    }));
-}
-
 /// Whether a block's receipts hold the state roots after its transactions (EIP-658 ended that).
-fn is_early(ready: &ReadyBlock) -> bool {
+pub(super) fn is_early(ready: &ReadyBlock) -> bool {
     let (block, chain) = (&ready.block, &ready.place.chain);
     !block.transactions().is_empty() && !chain.is_byzantium_active_at_block(block.header().number)
 }
@@ -400,7 +349,7 @@ fn facts(ready: &ReadyBlock) -> (u64, usize, u64) {
     (header.number, ready.block.transactions().len(), header.gas_used)
 }
 
-fn refused(ready: &ReadyBlock, reason: Refused) -> ImportError {
+pub(super) fn refused(ready: &ReadyBlock, reason: Refused) -> ImportError {
     ImportError::Refused {
         number: ready.block.header().number,
         hash: ready.place.hash,

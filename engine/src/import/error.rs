@@ -7,7 +7,7 @@ use pleach_state::{mpt::TrieError, store::StoreError};
 
 use super::{ImportReport, Origin};
 use crate::{
-    BlockError, ExecuteError,
+    BlockError, ExecuteError, ListFault,
     validate::{BodyError, HeaderError, OmmerError, OutputError},
 };
 
@@ -126,6 +126,9 @@ pub enum Refused {
     /// Execution does not give what its header says.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// It does something else than the access list that its header names.
+    #[error("the access list that the header names is not what the block does: {0}")]
+    AccessList(ListFault),
     /// The state after it has another root than its header says.
     #[error("the state root is {computed}, but the header says {header}")]
     StateRoot {

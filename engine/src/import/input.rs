@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use alloy_consensus::{Block, TxEnvelope};
 use alloy_primitives::{B256, U256};
 
-use crate::{AccessList, ChainSpec, RecoveredBlock};
+use crate::{AccessList, ChainSpec, ListFault, RecoveredBlock};
 
 /// A block, and where it comes from.
 #[derive(Debug, Clone)]
@@ -14,10 +14,16 @@ pub struct SourcedBlock {
     pub block: Block<TxEnvelope>,
     /// Where it comes from.
     pub origin: Origin,
-    /// Its access list (EIP-7928), or what somebody says is one. It says what to read early, and is
-    /// neither checked nor needed.
-    pub access_list: Option<Arc<AccessList>>,
+    /// Its access list (EIP-7928), or what somebody says is one. The block is read ahead, executed
+    /// and its state root computed with it. It need not be right: where the header names a list,
+    /// only that one is used, and a block that does something else is refused; where it names
+    /// none, a wrong list costs time and [is told of](super::ImportEvent::ListUnused).
+    pub access_list: Option<GivenList>,
 }
+
+/// An access list, or why what was given is none. The latter is [told
+/// of](super::ImportEvent::ListUnused) and costs nothing.
+pub type GivenList = Result<Arc<AccessList>, Box<ListFault>>;
 
 /// Where a block comes from, for error messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +47,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) origin: Origin,
-    pub(super) access_list: Option<Arc<AccessList>>,
+    pub(super) access_list: Option<GivenList>,
     /// The rules, the Merge's block among them.
     pub(super) chain: Arc<ChainSpec>,
     /// The difficulty of all blocks up to and with this one.
@@ -63,4 +69,11 @@ pub(super) struct LinkedBlock {
 pub(super) struct ReadyBlock {
     pub(super) block: Arc<RecoveredBlock>,
     pub(super) place: Place,
+}
+
+impl ReadyBlock {
+    /// The block's access list, if it came with one.
+    pub(super) fn access_list(&self) -> Option<&Arc<AccessList>> {
+        self.place.access_list.as_ref()?.as_ref().ok()
+    }
 }

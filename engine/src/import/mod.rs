@@ -12,7 +12,8 @@
 //! block is known to need and, where that takes long, what it is likely to need, guessed from
 //! blocks before it. The calling thread executes on the store's snapshot under the blocks that are
 //! not committed yet, reveals the ways to what they write in the tries meanwhile, and compares the
-//! output and the state root with the header. Commit makes batches of blocks durable while later
+//! output and the state root with the header. A block that comes with its access list is executed
+//! with that, and its root is computed from it meanwhile. Commit makes batches of blocks durable while later
 //! ones execute.
 //!
 //! A block that is refused ends the import with an error that names it; all blocks before it are
@@ -23,6 +24,7 @@ mod batch;
 mod cached;
 mod commit;
 mod error;
+mod execute;
 mod input;
 mod lineage;
 mod prefetch;
@@ -53,8 +55,8 @@ use self::{
 use crate::{ChainSpec, Engine, backlog::Backlog};
 
 pub use error::{ImportError, ImportFailure, Refused};
-pub use input::{Origin, SourcedBlock};
-pub use report::{ImportEvent, ImportReport, StageTimes};
+pub use input::{GivenList, Origin, SourcedBlock};
+pub use report::{ImportEvent, ImportReport, StageTimes, UnusedList};
 
 /// Blocks that wait between two stages.
 const WAITING: usize = 64;
@@ -80,6 +82,8 @@ pub struct ImportConfig {
     pub trie_nodes: usize,
     /// Accounts and slots that are held in memory from one commit to the next.
     pub cached_reads: usize,
+    /// Whether to tell of each block's access list, which takes some more time.
+    pub access_lists: bool,
 }
 
 impl Default for ImportConfig {
@@ -93,6 +97,7 @@ impl Default for ImportConfig {
             prefetch_threads: 8,
             trie_nodes: 4_000_000,
             cached_reads: 2_000_000,
+            access_lists: false,
         }
     }
 }

@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_eips::eip7928::BlockAccessList;
+use alloy_primitives::B256;
 use pleach_state::store::Head;
 
+use crate::ListFault;
+
 /// What an import tells while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImportEvent {
     /// A block stands: everything about it was checked. It is not committed yet.
@@ -20,8 +24,38 @@ pub enum ImportEvent {
         /// Gas that they used.
         gas: u64,
     },
+    /// The access list of a block that stands, where that was asked for.
+    AccessList {
+        /// The block's number.
+        number: u64,
+        /// What it touched and changed.
+        list: BlockAccessList,
+    },
+    /// A block's access list was of no use. The block itself may stand.
+    ListUnused {
+        /// The block's number.
+        number: u64,
+        /// Why.
+        reason: Box<UnusedList>,
+    },
     /// All blocks up to this one are durable.
     Durable(Head),
+}
+
+/// Why a block's access list was of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusedList {
+    /// The header names another one.
+    #[error("the header names the access list {header}, this one is {given}")]
+    NotTheHeaders {
+        /// The hash in the header.
+        header: B256,
+        /// The hash of what was given.
+        given: B256,
+    },
+    /// It is not what the block does.
+    #[error(transparent)]
+    Wrong(#[from] ListFault),
 }
 
 /// What an import did.
@@ -43,6 +77,10 @@ pub struct ImportReport {
     pub commits: u64,
     /// Batches in which senders were recovered.
     pub recover_batches: u64,
+    /// Blocks that were executed with their access list.
+    pub listed: u64,
+    /// Blocks whose access list was wrong, or not the one that the header names.
+    pub lists_unused: u64,
     /// From beginning to end.
     pub total: Duration,
     /// Where the time went.

@@ -65,7 +65,7 @@ pub enum SourceErrorKind {
     #[error("the gzipped content is damaged: {0}")]
     Gzip(#[source] io::Error),
     /// Where a block should begin there is no RLP list.
-    #[error("no block begins here: the byte {byte:#04x} begins no RLP list")]
+    #[error("nothing begins here: the byte {byte:#04x} begins no RLP list")]
     NotAList {
         /// The byte.
         byte: u8,
@@ -160,6 +160,14 @@ pub enum SourceErrorKind {
         given: i64,
         /// What its blocks give.
         expected: i64,
+    },
+    /// Access lists are not in the order of blocks.
+    #[error("the access list of block {number} follows that of block {before}")]
+    ListOrder {
+        /// The block.
+        number: u64,
+        /// The one before it in the file.
+        before: u64,
     },
     /// Something follows the end.
     #[error("more bytes follow the end of the era1 file")]

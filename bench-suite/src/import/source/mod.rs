@@ -1,4 +1,4 @@
-//! Files of blocks, read one block at a time.
+//! Files of blocks, read one block at a time, and of access lists.
 //!
 //! Three formats, told apart by their first bytes, each gzipped or not: blocks as RLP one after
 //! another, as clients export them; and era1, the archive format of proof-of-work history. However
@@ -8,6 +8,7 @@ mod accumulator;
 mod era1;
 mod error;
 mod input;
+mod lists;
 mod rlp;
 
 use std::{
@@ -19,6 +20,7 @@ use alloy_consensus::{Block, TxEnvelope};
 use alloy_primitives::Bytes;
 
 pub use error::{SourceError, SourceErrorKind};
+pub use lists::{ListFile, ListWriter};
 
 use era1::Era1;
 use input::Input;

@@ -1,4 +1,4 @@
-//! Blocks as RLP, one after another.
+//! Blocks, or whatever is an RLP list, one after another.
 
 use pleach_engine::RecoveredBlock;
 
@@ -15,6 +15,13 @@ const LONG_LIST: u8 = 0xF7;
 /// The next block; none at the end of the file.
 pub(super) fn next_block(input: &mut Input) -> Result<Option<FileBlock>, SourceErrorKind> {
     let offset = input.begin_record();
+    let Some(rlp) = next_list(input)? else { return Ok(None) };
+    let block = RecoveredBlock::decode(&rlp)?;
+    Ok(Some(FileBlock { block, offset }))
+}
+
+/// The bytes of the RLP list that comes next; none at the end of the file.
+pub(super) fn next_list(input: &mut Input) -> Result<Option<Vec<u8>>, SourceErrorKind> {
     let Some(first) = input.byte()? else { return Ok(None) };
     let mut rlp = vec![first];
     let length = match first {
@@ -30,6 +37,5 @@ pub(super) fn next_block(input: &mut Input) -> Result<Option<FileBlock>, SourceE
         return Err(SourceErrorKind::TooLong { length, max: MAX_RECORD_BYTES });
     }
     input.append(&mut rlp, length)?;
-    let block = RecoveredBlock::decode(&rlp)?;
-    Ok(Some(FileBlock { block, offset }))
+    Ok(Some(rlp))
 }

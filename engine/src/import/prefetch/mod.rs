@@ -218,7 +218,7 @@ impl Guesses {
         while let Some(block) = self.unlearnt.pop_front_if(is_over) {
             self.habits.learn(&block, |address, slot| below.has_read(address, slot));
         }
-        if ready.place.access_list.is_none() {
+        if ready.access_list().is_none() {
             self.habits.predict(&ready.block, &mut wanted);
         }
         if self.unlearnt.len() < UNLEARNT {

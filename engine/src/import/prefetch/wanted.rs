@@ -31,7 +31,7 @@ pub(super) enum Wanted {
 
 /// What a block reads for certain, or by its access list (EIP-7928) if it came with one.
 pub(super) fn known(ready: &ReadyBlock, wanted: &mut Vec<Wanted>) {
-    if let Some(list) = &ready.place.access_list {
+    if let Some(list) = ready.access_list() {
         return listed(list, wanted);
     }
     let (block, header) = (ready.block.block(), ready.block.header());
