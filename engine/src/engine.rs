@@ -22,7 +22,7 @@ use crate::{
     follow::Help,
     history::History,
     parallel::{
-        Announced, Attempt, Before, Committed, Effort, HandedBloom, HandedBloomReceipts, Hot,
+        Announced, Attempt, Before, Committed, Done, Effort, HandedBloom, HandedBloomReceipts, Hot,
         ListedBlock, ListedRoot, PleachEvm, PleachEvmFactory, Pool, SpareMemory, Tracer,
         Validation, Work, attempt,
     },
@@ -275,15 +275,15 @@ impl Engine {
         let (attempt, executions) = attempt(pool, of, prestate.clone(), root);
         let metrics = Metrics { executions, decision, ..Metrics::default() };
         let fault = match attempt {
-            Attempt::Done(output, None, after) => {
-                let access_list = options.access_list.then(|| list.entries().clone());
-                let output = BlockOutput { access_list, ..*output };
-                return Ok((Listed { output, metrics, fault: None }, after));
+            Attempt::Done(done) => {
+                let Done { output, fault, after } = *done;
+                if fault.is_none() || !options.access_list {
+                    let access_list = options.access_list.then(|| list.entries().clone());
+                    let output = BlockOutput { access_list, ..output };
+                    return Ok((Listed { output, metrics, fault }, after));
+                }
+                fault
             }
-            Attempt::Done(output, Some(fault), after) if !options.access_list => {
-                return Ok((Listed { output: *output, metrics, fault: Some(fault) }, after));
-            }
-            Attempt::Done(_, fault, _) => fault,
             Attempt::Wrong(fault) => Some(*fault),
             Attempt::Impossible => None,
         };

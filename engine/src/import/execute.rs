@@ -18,9 +18,8 @@ use crate::{
     validate::{OutputError, validate_output, validate_system_contracts},
 };
 
-/// Blocks of fewer transactions are over before a thread that would reveal nodes for them is
-/// awake.
-const FOLLOWED_FROM: usize = 8;
+/// Blocks of fewer transactions are over before a thread that would help with their root is awake.
+const HELPED_FROM: usize = 8;
 
 /// A block's output, checked against its header but for the state root.
 pub(super) struct Executed {
@@ -55,15 +54,17 @@ impl Applier<'_> {
                 return None;
             }
         };
-        if let Some(header) = ready.block.header().block_access_list_hash
-            && let given = list.hash()
-            && given != header
-        {
+        let Some(header) = ready.block.header().block_access_list_hash else {
+            // Roots between transactions begin with the tries before the block.
+            let is_worth_it = ready.block.transactions().len() >= HELPED_FROM && !is_early(ready);
+            return is_worth_it.then(|| Arc::clone(list));
+        };
+        let given = list.hash();
+        if given != header {
             self.pass_over(ready, UnusedList::NotTheHeaders { header, given });
             return None;
         }
-        // Roots between transactions begin with the tries before the block.
-        (!is_early(ready)).then(|| Arc::clone(list))
+        Some(Arc::clone(list))
     }
 
     fn pass_over(&mut self, ready: &ReadyBlock, reason: UnusedList) {
@@ -118,7 +119,7 @@ impl Applier<'_> {
             block.header().block_access_list_hash.is_some() || self.importer.config.access_lists;
         let options = ExecuteOptions { access_list, ..ExecuteOptions::default() };
         let engine = &self.importer.engine;
-        let executed = if block.transactions().len() < FOLLOWED_FROM {
+        let executed = if block.transactions().len() < HELPED_FROM {
             engine.execute(chain, block, &self.state, options)
         } else {
             let tries = std::mem::replace(&mut self.tries, StateTrie::empty());

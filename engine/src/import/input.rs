@@ -17,7 +17,8 @@ pub struct SourcedBlock {
     /// Its access list (EIP-7928), or what somebody says is one. The block is read ahead, executed
     /// and its state root computed with it. It need not be right: where the header names a list,
     /// only that one is used, and a block that does something else is refused; where it names
-    /// none, a wrong list costs time and [is told of](super::ImportEvent::ListUnused).
+    /// none, a wrong list costs time and [is told of](super::ImportEvent::ListUnused), and blocks
+    /// of a few transactions, which are as fast without, are only read ahead with it.
     pub access_list: Option<GivenList>,
 }
 

@@ -41,7 +41,7 @@ pub(crate) use committed::{Committed, SpareMemory};
 pub(crate) use committer::Effort;
 pub(crate) use evm::{Announced, Before};
 pub(crate) use hot::{Heat, Hot};
-pub(crate) use listed::{Attempt, ListedBlock, ListedRoot, attempt};
+pub(crate) use listed::{Attempt, Done, ListedBlock, ListedRoot, attempt};
 pub(crate) use payment::may_be_payment;
 pub(crate) use pool::{Pool, Work};
 pub(crate) use receipts::{HandedBloom, HandedBloomReceipts};

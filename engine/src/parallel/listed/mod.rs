@@ -52,12 +52,21 @@ use view::Source;
 /// What execution with a list gave.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    /// The block's output. An unused entry leaves it right, but the list is not the block's.
-    Done(Box<BlockOutput>, Option<ListFault>, AfterBlock),
+    /// The block is executed.
+    Done(Box<Done>),
     /// The list is wrong.
     Wrong(Box<ListFault>),
     /// The block cannot be executed with the list, be it right or wrong.
     Impossible,
+}
+
+/// What execution with a list ends with.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) output: BlockOutput,
+    /// An unused entry leaves the output right, but the list is not the block's.
+    pub(crate) fault: Option<ListFault>,
+    pub(crate) after: AfterBlock,
 }
 
 /// A block that came with a list.
@@ -131,7 +140,7 @@ fn drive(chain: &Arc<ChainSpec>, block: &Arc<RecoveredBlock>, session: &Arc<Sess
     let fault = seen.unused(&session.source.list);
     let root = session.root.as_ref();
     let after = root.and_then(|root| root.take(&session.source, &bundle, odd));
-    Attempt::Done(Box::new(output_with(bundle, result)), fault, after)
+    Attempt::Done(Box::new(Done { output: output_with(bundle, result), fault, after }))
 }
 
 /// Waits for the bundle's parts that others still make, and puts the odd accounts in, which are
