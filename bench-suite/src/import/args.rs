@@ -56,7 +56,7 @@ pub struct ImportArgs {
     /// ends with .gz.
     #[arg(long, value_name = "FILE")]
     pub lists_out: Option<PathBuf>,
-    /// Print one JSON object per commit, per access list that is of no use, and one for the summary.
+    /// Print JSON: an object per commit, per access list that is of no use, and for the summary.
     #[arg(long)]
     pub json: bool,
 }

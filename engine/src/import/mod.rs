@@ -13,8 +13,8 @@
 //! blocks before it. The calling thread executes on the store's snapshot under the blocks that are
 //! not committed yet, reveals the ways to what they write in the tries meanwhile, and compares the
 //! output and the state root with the header. A block that comes with its access list is executed
-//! with that, and its root is computed from it meanwhile. Commit makes batches of blocks durable while later
-//! ones execute.
+//! with that, and its root is computed from it meanwhile. Commit makes batches of blocks durable
+//! while later ones execute.
 //!
 //! A block that is refused ends the import with an error that names it; all blocks before it are
 //! committed first. What [`ImportEvent::Durable`] has told stays, whatever happens to the process.
