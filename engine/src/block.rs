@@ -10,7 +10,7 @@ use alloy_rlp::Decodable;
 use pleach_gpu_accel::{Accelerator, RECOVER_INLINE, RecoveryError};
 use revm::{context::TxEnv, context_interface::either::Either};
 
-use crate::signing::Signing;
+use crate::signing::{Recovery, Signing};
 
 /// A decoded block whose senders are to be recovered.
 #[derive(Debug, Clone)]
@@ -96,11 +96,44 @@ impl RecoveredBlock {
         if block.body.transactions.len() > RECOVER_INLINE {
             accelerator.rouse();
         }
+        if accelerator.is_for_threads(block.body.transactions.len()) {
+            return Self::recover_on_threads(block, homestead, accelerator);
+        }
         let mut signing = Signing::default();
         signing.add_block(&block.body.transactions, homestead);
-        // The threads that help to recover are waking up meanwhile.
-        let unsigned = Unsigned::new(block);
-        unsigned.with_recovered(signing.recover(accelerator).into_iter())
+        let recovered = signing.recover(accelerator);
+        Unsigned::new(block).with_recovered(recovered.into_iter())
+    }
+
+    /// Each thread does all there is to do about the transactions that it recovers.
+    fn recover_on_threads(
+        block: Block<TxEnvelope>,
+        homestead: bool,
+        accelerator: &Accelerator,
+    ) -> Result<Self, BlockError> {
+        let txs = &block.body.transactions;
+        let mut each: Vec<Option<(Recovery, TxEnv)>> = txs.iter().map(|_| None).collect();
+        accelerator.share(txs, &mut each, |txs, each| {
+            let mut signing = Signing::default();
+            signing.add_block(txs, homestead);
+            let recovered = signing.recover_here();
+            let (senders, authorities) = recovered.split_at(txs.len());
+            let mut authorities = authorities.iter().copied();
+            for ((tx, sender), place) in txs.iter().zip(senders).zip(each) {
+                let mut env = tx_env(tx);
+                complete(&mut env, tx, sender.unwrap_or_default(), &mut authorities);
+                *place = Some((*sender, env));
+            }
+        });
+        let hash = block.header.hash_slow();
+        let mut senders = Vec::with_capacity(txs.len());
+        let mut tx_envs = Vec::with_capacity(txs.len());
+        for (index, place) in each.into_iter().enumerate() {
+            let (sender, env) = place.expect("each transaction is in a portion");
+            senders.push(sender.map_err(|source| BlockError::Recovery { index, source })?);
+            tx_envs.push(env);
+        }
+        Ok(Self { block, hash, senders, tx_envs: tx_envs.into() })
     }
 
     /// Recovers all senders and authorities of several blocks in one batch, which is faster than
@@ -196,9 +229,6 @@ struct Unsigned {
     tx_envs: Arc<[TxEnv]>,
 }
 
-/// What a signature gave.
-type Recovery = Result<Address, RecoveryError>;
-
 impl Unsigned {
     fn new(block: Block<TxEnvelope>) -> Self {
         let tx_envs = block.body.transactions.iter().map(tx_env).collect();
@@ -226,19 +256,29 @@ impl Unsigned {
         let Self { block, hash, mut tx_envs } = self;
         let envs = Arc::get_mut(&mut tx_envs).expect("nobody else has seen them");
         for ((env, tx), sender) in envs.iter_mut().zip(&block.body.transactions).zip(&senders) {
-            env.caller = *sender;
-            let list = tx.authorization_list().unwrap_or_default();
-            let recovered = list.iter().map(|authorization| {
-                let authority = authorities.next().expect("each authorization asks for one");
-                let authority = authority.map(RecoveredAuthority::Valid);
-                let authority = authority.unwrap_or(RecoveredAuthority::Invalid);
-                let unsigned = authorization.clone().strip_signature();
-                Either::Right(RecoveredAuthorization::new_unchecked(unsigned, authority))
-            });
-            env.authorization_list = recovered.collect();
+            complete(env, tx, *sender, &mut authorities);
         }
         RecoveredBlock { block, hash, senders, tx_envs }
     }
+}
+
+/// Enters what the signatures of a transaction and of its authorizations gave.
+fn complete(
+    env: &mut TxEnv,
+    tx: &TxEnvelope,
+    sender: Address,
+    authorities: &mut impl Iterator<Item = Recovery>,
+) {
+    env.caller = sender;
+    let list = tx.authorization_list().unwrap_or_default();
+    let recovered = list.iter().map(|authorization| {
+        let authority = authorities.next().expect("each authorization asks for one");
+        let authority = authority.map(RecoveredAuthority::Valid);
+        let authority = authority.unwrap_or(RecoveredAuthority::Invalid);
+        let unsigned = authorization.clone().strip_signature();
+        Either::Right(RecoveredAuthorization::new_unchecked(unsigned, authority))
+    });
+    env.authorization_list = recovered.collect();
 }
 
 /// The EVM's view of a transaction, without its sender and its authorities.

@@ -6,7 +6,10 @@ use alloy_consensus::{SignableTransaction, Transaction, TxEnvelope};
 use alloy_eips::eip7702::{SignedAuthorization, constants::MAGIC};
 use alloy_primitives::{Address, Signature, U256};
 use alloy_rlp::Encodable;
-use pleach_gpu_accel::{Accelerator, RecoveryError, SignedMessage};
+use pleach_gpu_accel::{Accelerator, CpuPath, RecoveryError, SignedMessage};
+
+/// What a signature gave.
+pub(crate) type Recovery = Result<Address, RecoveryError>;
 
 /// Signed messages of any number of blocks, one after another.
 #[derive(Debug, Default)]
@@ -59,13 +62,22 @@ impl Signing {
     }
 
     /// Recovers all in one batch, in order.
-    pub(crate) fn recover(&self, accelerator: &Accelerator) -> Vec<Result<Address, RecoveryError>> {
+    pub(crate) fn recover(&self, accelerator: &Accelerator) -> Vec<Recovery> {
+        accelerator.recover_messages(&self.messages())
+    }
+
+    /// The same on the calling thread.
+    pub(crate) fn recover_here(&self) -> Vec<Recovery> {
+        CpuPath::best().recover_messages(&self.messages())
+    }
+
+    fn messages(&self) -> Vec<SignedMessage<'_>> {
         let request = |signed: &Signed| SignedMessage {
             signature: signed.signature,
             message: &self.bytes[signed.message.clone()],
             require_low_s: signed.require_low_s,
         };
-        accelerator.recover_messages(&self.signed.iter().map(request).collect::<Vec<_>>())
+        self.signed.iter().map(request).collect()
     }
 }
 

@@ -184,6 +184,26 @@ impl Accelerator {
         work.run(&devices, self.cpu_per_second)
     }
 
+    /// Whether a batch of so many signatures is the threads' alone.
+    pub fn is_for_threads(&self, signatures: usize) -> bool {
+        self.devices.for_batch(signatures).is_empty()
+    }
+
+    /// Shares items between the threads as if each were a signature to recover, for who has more
+    /// to do with one than that: `work` is called with a portion of the items and the places of
+    /// their answers, and recovers with [`CpuPath::recover_messages`].
+    ///
+    /// # Panics
+    /// If there are not as many places as items.
+    pub fn share<T: Sync, A: Send>(
+        &self,
+        items: &[T],
+        answers: &mut [A],
+        work: impl Fn(&[T], &mut [A]) + Sync,
+    ) {
+        recovery::share_portions(&self.crew, items, answers, work);
+    }
+
     /// Keccak-256 of each message, in order.
     ///
     /// On the CPU: a message's way to a device takes longer than hashing it here. Where messages

@@ -95,11 +95,24 @@ fn shared<R: Sync>(
     if requests.len() <= RECOVER_INLINE {
         return recover(requests);
     }
-    let portion = portion(requests.len(), crew.threads());
     let mut answers = vec![Err(RecoveryError::Invalid); requests.len()];
     let work = |requests: &[R], answers: &mut [_]| answers.copy_from_slice(&recover(requests));
-    share(crew, requests, &mut answers, portion, work);
+    share_portions(crew, requests, &mut answers, work);
     answers
+}
+
+/// Works on items, each of which has a signature to recover, in portions that suit recovery.
+pub(crate) fn share_portions<T: Sync, A: Send>(
+    crew: &Crew,
+    items: &[T],
+    answers: &mut [A],
+    work: impl Fn(&[T], &mut [A]) + Sync,
+) {
+    if items.len() <= RECOVER_INLINE {
+        assert_eq!(items.len(), answers.len(), "each item has a place for its answer");
+        return work(items, answers);
+    }
+    share(crew, items, answers, portion(items.len(), crew.threads()), work);
 }
 
 /// How many signatures of those left a thread takes next. Each portion costs some inversions, as
