@@ -61,8 +61,7 @@ impl From<&AccountInfo> for AccountFields {
 impl StateChanges {
     /// Changes in any order, of which none may be of the same account as another.
     pub fn new(mut accounts: Vec<AccountChange>) -> Self {
-        accounts.sort_unstable_by_key(|account| account.hashed_address);
-        accounts.iter_mut().for_each(|account| account.slots.sort_unstable());
+        sort(&mut accounts);
         Self { accounts }
     }
 
@@ -70,29 +69,28 @@ impl StateChanges {
     pub fn from_bundle(bundle: &BundleState, workers: &TrieWorkers) -> Self {
         // An update follows.
         workers.rouse();
-        let changes = bundle.state.iter().map(|(address, account)| PlainChange {
-            address: *address,
-            account: account.info.as_ref().map(AccountFields::from),
-            wiped: account.was_destroyed(),
-            slots: slots(account),
+        let changed: Vec<_> = bundle.state.iter().collect();
+        let pieces = workers.map_pieces(&changed, ACCOUNTS_AT_ONCE, |piece| {
+            let plain = piece.iter().map(|(address, account)| PlainChange {
+                address: **address,
+                account: account.info.as_ref().map(AccountFields::from),
+                wiped: account.was_destroyed(),
+                slots: slots(account),
+            });
+            let mut changes = hashed(plain.collect(), |messages| workers.hash_here(messages));
+            sort(&mut changes);
+            changes
         });
-        Self::hashed(changes.collect(), workers)
+        let mut accounts = pieces.concat();
+        // Stable, because that makes use of the pieces' being sorted.
+        accounts.sort_by_key(|account| account.hashed_address);
+        Self { accounts }
     }
 
     /// Changes in any order, of which none may be of the same account as another. Addresses and
     /// slots are hashed by the workers.
     pub fn hashed(changes: Vec<PlainChange>, workers: &TrieWorkers) -> Self {
-        let addresses = changes.iter().map(|change| change.address.as_slice());
-        let numbers = changes.iter().flat_map(|change| &change.slots);
-        let messages: Vec<_> = addresses.chain(numbers.map(|(slot, _)| slot.as_slice())).collect();
-        let mut hashes = workers.hash_all(&messages);
-        let mut hashed_slots = hashes.split_off(changes.len()).into_iter();
-        let accounts = changes.into_iter().zip(hashes).map(|(change, hashed_address)| {
-            let PlainChange { account, wiped, mut slots, .. } = change;
-            slots.iter_mut().zip(hashed_slots.by_ref()).for_each(|((slot, _), hash)| *slot = hash);
-            AccountChange { hashed_address, account, wiped, slots }
-        });
-        Self::new(accounts.collect())
+        Self::new(hashed(changes, |messages| workers.hash_all(messages)))
     }
 
     /// What makes a whole state out of an empty one. Addresses and slots are hashed by the workers.
@@ -118,6 +116,32 @@ impl StateChanges {
     pub fn accounts(&self) -> &[AccountChange] {
         &self.accounts
     }
+}
+
+/// Accounts whose keys one thread hashes at once: enough for several vectors.
+const ACCOUNTS_AT_ONCE: usize = 24;
+
+/// Changes with their keys hashed, in the same order.
+fn hashed(
+    changes: Vec<PlainChange>,
+    hash: impl FnOnce(&[&[u8]]) -> Vec<B256>,
+) -> Vec<AccountChange> {
+    let addresses = changes.iter().map(|change| change.address.as_slice());
+    let numbers = changes.iter().flat_map(|change| &change.slots);
+    let messages: Vec<_> = addresses.chain(numbers.map(|(slot, _)| slot.as_slice())).collect();
+    let mut hashes = hash(&messages);
+    let mut hashed_slots = hashes.split_off(changes.len()).into_iter();
+    let accounts = changes.into_iter().zip(hashes).map(|(change, hashed_address)| {
+        let PlainChange { account, wiped, mut slots, .. } = change;
+        slots.iter_mut().zip(hashed_slots.by_ref()).for_each(|((slot, _), hash)| *slot = hash);
+        AccountChange { hashed_address, account, wiped, slots }
+    });
+    accounts.collect()
+}
+
+fn sort(accounts: &mut [AccountChange]) {
+    accounts.sort_unstable_by_key(|account| account.hashed_address);
+    accounts.iter_mut().for_each(|account| account.slots.sort_unstable());
 }
 
 /// The slots to write: of a wiped storage all that is there now, otherwise what differs.

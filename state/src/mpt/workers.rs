@@ -127,6 +127,19 @@ impl TrieWorkers {
         hashes
     }
 
+    /// What a function makes of so many items at a time, in order, on all threads.
+    pub(super) fn map_pieces<T: Sync, A: Send>(
+        &self,
+        items: &[T],
+        size: usize,
+        make: impl Fn(&[T]) -> Vec<A> + Sync,
+    ) -> Vec<Vec<A>> {
+        let Some(crew) = &self.crew else { return vec![make(items)] };
+        let mut pieces: Vec<_> = items.chunks(size).map(|items| (items, Vec::new())).collect();
+        crew.each(&mut pieces, |(items, made)| *made = make(items));
+        pieces.into_iter().map(|(_, made)| made).collect()
+    }
+
     /// Does something with each piece of work, until one fails.
     pub(super) fn each<T: Send>(
         &self,
