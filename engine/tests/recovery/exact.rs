@@ -120,7 +120,22 @@ fn authorities_are_recovered_or_left_invalid() {
 #[test]
 fn blocks_recovered_together_are_as_each_alone() {
     let accelerator = Accelerator::cpu(3).expect("threads start");
+    // Authorizations in every portion that a thread takes.
+    let many: Vec<_> = (0..300)
+        .map(|number| match number % 3 {
+            0 => legacy(number, None),
+            _ => {
+                let list = (0..number % 5).map(|nonce| authorization(number + nonce, 1, nonce));
+                delegating(number, list.collect())
+            }
+        })
+        .collect();
+    let mut unsigned = many.clone();
+    unsigned[170] = with_signature(ORDER, U256::ONE);
+    unsigned[290] = high_s(1);
     let bodies = [
+        many,
+        unsigned,
         every_type(),
         vec![],
         vec![high_s(3)],
