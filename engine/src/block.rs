@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Block, Header, Transaction, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{Block, Header, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization};
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::{Address, B256};
@@ -99,10 +99,8 @@ impl RecoveredBlock {
         if accelerator.is_for_threads(block.body.transactions.len()) {
             return Self::recover_on_threads(block, homestead, accelerator);
         }
-        let mut signing = Signing::default();
-        signing.add_block(&block.body.transactions, homestead);
-        let recovered = signing.recover(accelerator);
-        Unsigned::new(block).with_recovered(recovered.into_iter())
+        let signed = vec![SignedBlock { block, homestead }];
+        Self::recover_all(signed, accelerator).pop().expect("a block gives an answer")
     }
 
     /// Each thread does all there is to do about the transactions that it recovers.
@@ -120,8 +118,7 @@ impl RecoveredBlock {
             let (senders, authorities) = recovered.split_at(txs.len());
             let mut authorities = authorities.iter().copied();
             for ((tx, sender), place) in txs.iter().zip(senders).zip(each) {
-                let mut env = tx_env(tx);
-                complete(&mut env, tx, sender.unwrap_or_default(), &mut authorities);
+                let env = tx_env(tx, sender.unwrap_or_default(), &mut authorities);
                 *place = Some((*sender, env));
             }
         });
@@ -152,7 +149,7 @@ impl RecoveredBlock {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let parts = starts.zip(&ends).map(|(start, end)| &recovered[start..*end]);
         let each = blocks.into_iter().zip(parts);
-        each.map(|(signed, part)| Unsigned::new(signed.block).with_recovered(part.iter().copied()))
+        each.map(|(signed, part)| Self::take_recovered(signed.block, part.iter().copied()))
             .collect()
     }
 
@@ -171,7 +168,30 @@ impl RecoveredBlock {
         let mut signing = Signing::default();
         signing.add_authorizations(&block.body.transactions);
         let authorities = signing.recover(&Accelerator::calling_thread());
-        Ok(Unsigned::new(block).with_senders(senders, authorities.into_iter()))
+        Ok(Self::assemble(block, senders, authorities.into_iter()))
+    }
+
+    /// The block with what its signatures gave: senders, then authorities.
+    fn take_recovered(
+        block: Block<TxEnvelope>,
+        mut recovered: impl Iterator<Item = Recovery>,
+    ) -> Result<Self, BlockError> {
+        let senders = recovered.by_ref().take(block.body.transactions.len()).enumerate();
+        let senders = senders
+            .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::assemble(block, senders, recovered))
+    }
+
+    fn assemble(
+        block: Block<TxEnvelope>,
+        senders: Vec<Address>,
+        mut authorities: impl Iterator<Item = Recovery>,
+    ) -> Self {
+        let txs = block.body.transactions.iter().zip(&senders);
+        let tx_envs = txs.map(|(tx, sender)| tx_env(tx, *sender, &mut authorities)).collect();
+        let hash = block.header.hash_slow();
+        Self { block, hash, senders, tx_envs }
     }
 
     /// The decoded block.
@@ -221,75 +241,25 @@ impl RecoveredBlock {
     }
 }
 
-/// All of a block that its signatures do not tell.
-struct Unsigned {
-    block: Block<TxEnvelope>,
-    hash: B256,
-    /// Without senders and authorities.
-    tx_envs: Arc<[TxEnv]>,
-}
-
-impl Unsigned {
-    fn new(block: Block<TxEnvelope>) -> Self {
-        let tx_envs = block.body.transactions.iter().map(tx_env).collect();
-        let hash = block.header.hash_slow();
-        Self { block, hash, tx_envs }
-    }
-
-    /// The block with what its signatures gave: senders, then authorities.
-    fn with_recovered(
-        self,
-        mut recovered: impl Iterator<Item = Recovery>,
-    ) -> Result<RecoveredBlock, BlockError> {
-        let senders = recovered.by_ref().take(self.tx_envs.len()).enumerate();
-        let senders = senders
-            .map(|(index, sender)| sender.map_err(|source| BlockError::Recovery { index, source }))
-            .collect::<Result<_, _>>()?;
-        Ok(self.with_senders(senders, recovered))
-    }
-
-    fn with_senders(
-        self,
-        senders: Vec<Address>,
-        mut authorities: impl Iterator<Item = Recovery>,
-    ) -> RecoveredBlock {
-        let Self { block, hash, mut tx_envs } = self;
-        let envs = Arc::get_mut(&mut tx_envs).expect("nobody else has seen them");
-        for ((env, tx), sender) in envs.iter_mut().zip(&block.body.transactions).zip(&senders) {
-            complete(env, tx, *sender, &mut authorities);
-        }
-        RecoveredBlock { block, hash, senders, tx_envs }
-    }
-}
-
-/// Enters what the signatures of a transaction and of its authorizations gave.
-fn complete(
-    env: &mut TxEnv,
+/// The EVM's view of a transaction, its authorities taken from what their signatures gave.
+fn tx_env(
     tx: &TxEnvelope,
     sender: Address,
     authorities: &mut impl Iterator<Item = Recovery>,
-) {
-    env.caller = sender;
-    let list = tx.authorization_list().unwrap_or_default();
-    let recovered = list.iter().map(|authorization| {
+) -> TxEnv {
+    let TxEnvelope::Eip7702(signed) = tx else {
+        return TxEnv::from_recovered_tx(tx, sender);
+    };
+    // Built without the list, so that nothing is recovered a second time.
+    let mut inner = signed.tx().clone();
+    let list = std::mem::take(&mut inner.authorization_list);
+    let mut env = TxEnv::from_recovered_tx(&inner, sender);
+    let recovered = list.into_iter().map(|authorization| {
         let authority = authorities.next().expect("each authorization asks for one");
-        let authority = authority.map(RecoveredAuthority::Valid);
-        let authority = authority.unwrap_or(RecoveredAuthority::Invalid);
-        let unsigned = authorization.clone().strip_signature();
+        let authority = authority.map_or(RecoveredAuthority::Invalid, RecoveredAuthority::Valid);
+        let unsigned = authorization.strip_signature();
         Either::Right(RecoveredAuthorization::new_unchecked(unsigned, authority))
     });
     env.authorization_list = recovered.collect();
-}
-
-/// The EVM's view of a transaction, without its sender and its authorities.
-fn tx_env(tx: &TxEnvelope) -> TxEnv {
-    match tx {
-        TxEnvelope::Eip7702(signed) => {
-            // Built without the list, so that nothing is recovered a second time.
-            let mut inner = signed.tx().clone();
-            inner.authorization_list.clear();
-            TxEnv::from_recovered_tx(&inner, Address::ZERO)
-        }
-        tx => TxEnv::from_recovered_tx(tx, Address::ZERO),
-    }
+    env
 }
