@@ -188,7 +188,7 @@ impl StateTrie {
         storage.get(slot, cx).map(drop)?;
         // It is cheapest while little has to move.
         if self.workers.threads() > 1 && storage.len() >= FORKED_EARLY {
-            storage.fork(cx)?;
+            storage.fork(self.workers.hashing(), cx)?;
         }
         Ok(())
     }
@@ -200,7 +200,11 @@ impl StateTrie {
     /// If the root of the account trie is missing or corrupt.
     pub fn prepare(&mut self, source: &dyn NodeSource) -> Result<(), TrieError> {
         let cx = Reading { source, owner: None, siblings: self.siblings };
-        if self.workers.threads() > 1 { self.accounts.fork(cx) } else { Ok(()) }
+        if self.workers.threads() > 1 {
+            self.accounts.fork(self.workers.hashing(), cx)
+        } else {
+            Ok(())
+        }
     }
 
     /// Applies changes and returns the root of the state after them.
@@ -220,7 +224,7 @@ impl StateTrie {
         let cx = Reading { source, owner: None, siblings: self.siblings };
         let changes = changes.accounts();
         if self.accounts.is_worth_forking(changes.len(), self.workers.threads()) {
-            self.accounts.fork(cx)?;
+            self.accounts.fork(self.workers.hashing(), cx)?;
         }
         let storage_roots = self.update_storages(changes, cx)?;
         self.update_accounts(changes, &storage_roots, cx)?;
@@ -304,7 +308,7 @@ impl StateTrie {
         let known = self.storages.remove(owner);
         let mut trie = known.unwrap_or_else(|| Trie::hidden(root));
         if trie.is_worth_forking(change.slots.len(), self.workers.threads()) {
-            trie.fork(Reading { owner: Some(owner), ..cx })?;
+            trie.fork(self.workers.hashing(), Reading { owner: Some(owner), ..cx })?;
         }
         if let Some(journal) = &mut self.journal {
             journal.owners.insert(*owner);

@@ -11,7 +11,7 @@ use super::{
     arena::{Arena, BranchRef},
     encode::{encode_branch, encode_extension, encode_leaf},
     error::TrieError,
-    hash::reference_of,
+    hash::{hash_parts, reference_of},
     key::nibble,
     node::{Head, Kind, NodeId, Reference},
     part::Part,
@@ -110,11 +110,14 @@ impl<V: Value> Trie<V> {
     /// Gives each child of the root an arena of its own. Reveals the root.
     ///
     /// Costs as much as copying all nodes that are known, once in the trie's life.
-    pub(super) fn fork(&mut self, cx: Reading<'_>) -> Result<(), TrieError> {
+    pub(super) fn fork(&mut self, hashing: Hashing<'_>, cx: Reading<'_>) -> Result<(), TrieError> {
         if !self.is_forked() {
             self.parts[0].reveal_root(&B256::ZERO, cx)?;
             let (unsaved, vacated) = (self.parts[0].unsaved, self.parts[0].vacated.take());
             self.parts = fork(&self.parts[0]);
+            // A lone part was part of the root node: nothing refers to it yet.
+            let mut parts: Vec<_> = self.parts.iter_mut().collect();
+            hash_parts(&mut parts, hashing);
             self.parts[0].unsaved = unsaved;
             if let Some(vacated) = vacated {
                 self.record();
@@ -231,7 +234,7 @@ pub(super) fn top_branch<V>(parts: &[Part<V>]) -> (Head, Vec<B256>) {
     (head, references)
 }
 
-/// The sixteen parts of a trie whose root is known.
+/// The sixteen parts of a trie whose root is known. References that nobody has computed are marked.
 fn fork<V: Value>(whole: &Part<V>) -> Vec<Part<V>> {
     let mut parts: Vec<_> = (0..16).map(|_| Part::empty(1)).collect();
     let path = whole.arena.path(whole.root);

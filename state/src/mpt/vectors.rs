@@ -77,7 +77,7 @@ fn root(changes: &[(Vec<u8>, Option<Vec<u8>>)], at_once: bool, forked: bool) -> 
     let mut trie = Trie::hidden(EMPTY_ROOT_HASH);
     if forked {
         let cx = Reading { source: &NoNodes, owner: None, siblings: Siblings::MustBeKnown };
-        trie.fork(cx).expect("nothing is hidden");
+        trie.fork(workers.hashing(), cx).expect("nothing is hidden");
     }
     let all = changes.iter().map(|(key, value)| (keccak256(key), value.clone()));
     if at_once {

@@ -4,8 +4,11 @@
 
 use std::env;
 
-use alloy_primitives::B256;
-use pleach_state::mpt::{NoNodes, NodeSource, Siblings, StateTrie, TrieError, TrieWorkers};
+use alloy_primitives::{B256, U256};
+use pleach_state::mpt::{
+    AccountChange, AccountFields, NoNodes, NodeSource, Siblings, StateChanges, StateTrie,
+    TrieError, TrieWorkers,
+};
 
 use crate::model::{Filed, Model, Nodes, Rng};
 
@@ -157,4 +160,48 @@ fn absent_siblings_can_be_taken_for_branches() {
     }
     eprintln!("{right} siblings were branches, {wrong} were not");
     assert!((right > 0 && wrong > 0) || number("PLEACH_SEED").is_some(), "nothing was tried");
+}
+
+/// A trie whose keys all begin with one nibble is divided when many others come: what was its root
+/// is then a node below the new one, though nothing in it changes.
+#[test]
+fn a_lone_part_that_stays_as_it_is_counts_in_the_root() {
+    let key = |first: u8, rest: u8| {
+        let mut key = B256::repeat_byte(rest);
+        key[0] = first;
+        key
+    };
+    let fields = AccountFields { nonce: 1, balance: U256::from(7), code_hash: B256::ZERO };
+    let account = |hashed_address, slots| AccountChange {
+        hashed_address,
+        account: Some(fields),
+        wiped: false,
+        slots,
+    };
+    let pool = TrieWorkers::new(2).expect("two threads start");
+    let alone = TrieWorkers::default();
+    for (workers, old, new) in [(&pool, 1, 40), (&pool, 3, 40), (&alone, 1, 300), (&alone, 2, 300)]
+    {
+        let old: Vec<B256> = (0..old).map(|index| key(0x31, index)).collect();
+        let new: Vec<B256> =
+            (0..new).map(|index| key(0x40 + (index % 0xc0) as u8, (index / 0xc0) as u8)).collect();
+        let all: Vec<B256> = old.iter().chain(&new).copied().collect();
+        // As slots of one account, and as accounts.
+        let slots = |keys: &[B256]| {
+            let slots = keys.iter().map(|key| (*key, U256::from(1000))).collect();
+            StateChanges::new(vec![account(key(0x77, 1), slots)])
+        };
+        let accounts = |keys: &[B256]| {
+            StateChanges::new(keys.iter().map(|key| account(*key, Vec::new())).collect())
+        };
+        for changes in [&slots as &dyn Fn(&[B256]) -> StateChanges, &accounts] {
+            let update = |state: &mut StateTrie, keys: &[B256]| {
+                state.update(&changes(keys), &NoNodes).expect("nothing is hidden")
+            };
+            let expected = update(&mut StateTrie::empty(), &all);
+            let mut state = StateTrie::empty().with_workers(workers.clone());
+            update(&mut state, &old);
+            assert_eq!(update(&mut state, &new), expected, "{} and {} keys", old.len(), new.len());
+        }
+    }
 }
