@@ -27,7 +27,7 @@ use revm::{
     state::{Account, AccountInfo, EvmState},
 };
 
-use crate::parallel::Work;
+use crate::{parallel::Work, sync::MODEL};
 
 /// Hears what a block in flight commits, and works on it while threads have nothing to execute.
 pub trait Follower: Debug + Send + Sync {
@@ -133,19 +133,25 @@ impl Work for Help {
     }
 }
 
-/// Rounds without anything to do after which a helper begins to sleep in between.
-const PATIENT_ROUNDS: u32 = 2_000;
+/// Rounds without anything to do after which a helper begins to sleep in between: some hundreds of
+/// microseconds. Stages of a block follow each other sooner, and so do its transactions, and who is
+/// asleep when the next one begins comes too late for much of it.
+const PATIENT_ROUNDS: u32 = if MODEL { 2 } else { 20_000 };
 /// How long it sleeps then: about as long as a transaction takes.
-const NAP: Duration = Duration::from_micros(20);
+pub(crate) const NAP: Duration = Duration::from_micros(20);
 
 /// Helps a follower until it is over.
 pub(crate) fn help(follower: &dyn Follower, is_over: impl Fn() -> bool) {
-    help_until(is_over, || follower.idle());
+    help_until(is_over, || follower.idle(), || thread::sleep(NAP));
 }
 
 /// Helps, awake, until it is over. `work` does some of what there is to do and says whether there
-/// was anything; where there has been nothing for long, the thread sleeps a little in between.
-pub(crate) fn help_until(is_over: impl Fn() -> bool, mut work: impl FnMut() -> bool) {
+/// was anything; where there has been nothing for long, the thread takes a nap in between.
+pub(crate) fn help_until(
+    is_over: impl Fn() -> bool,
+    mut work: impl FnMut() -> bool,
+    nap: impl Fn(),
+) {
     let mut rounds = 0;
     while !is_over() {
         if work() {
@@ -154,7 +160,7 @@ pub(crate) fn help_until(is_over: impl Fn() -> bool, mut work: impl FnMut() -> b
             rounds += 1;
             spin_loop();
         } else {
-            thread::sleep(NAP);
+            nap();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use pleach_crew::{Crew, Placement};
 
 use crate::{
-    follow::help_until,
+    follow::{NAP, help_until},
     sync::{AtomicU64, Builder, Condvar, JoinHandle, MODEL, Mutex, Ordering},
 };
 
@@ -165,7 +165,15 @@ impl Inbox {
     /// Helps a crew until the state changes.
     fn help(&self, crew: &Crew, changes: u64) {
         let mut guest = crew.guest();
-        help_until(|| self.changes.load(Ordering::Relaxed) != changes, || guest.help());
+        let has_changed = || self.changes.load(Ordering::Relaxed) != changes;
+        // Who changes something wakes it.
+        let nap = || {
+            let mut state = self.state.lock();
+            if !has_changed() {
+                self.changed.wait_for(&mut state, NAP);
+            }
+        };
+        help_until(has_changed, || guest.help(), nap);
     }
 }
 

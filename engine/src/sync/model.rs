@@ -4,6 +4,7 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::{OnceLock as StdOnceLock, PoisonError},
+    time::Duration,
 };
 
 /// Without a random seed, so that one schedule always gives one execution.
@@ -60,6 +61,11 @@ impl Condvar {
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("one waits with what one holds");
         guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// In the model it never times out.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) {
+        self.wait(guard);
     }
 
     pub(crate) fn notify_all(&self) {
