@@ -2,9 +2,10 @@
 //!
 //! What a block changes is final only when its last transaction has committed. But most of what has
 //! to be known for the state root shows before: each commit says which keys it wrote. A
-//! [`Follower`] hears of them in block order, and gets the time of threads that find nothing to
-//! execute. What it hears is for preparing: the block's output alone says what the block changed,
-//! and a block that fails, or is given up, has changed nothing.
+//! [`Follower`] hears of them in block order, and before, of transactions that have been executed
+//! and wait for their commit, if threads find nothing else to do; and it gets the time of those. What
+//! it hears is for preparing: the block's output alone says what the block changed, and a block
+//! that fails, or is given up, has changed nothing.
 
 use std::{
     fmt::Debug,
@@ -35,6 +36,13 @@ pub trait Follower: Debug + Send + Sync {
     /// these keys. Called in block order, one call at a time.
     fn committed(&self, writes: &mut dyn Iterator<Item = TouchedKey>);
 
+    /// A transaction that is not next to commit has been executed, and would write these keys. It
+    /// may yet be executed again, and write others. Called in any order, by any number of threads
+    /// at once, and not for all transactions: only by threads that find nothing to execute.
+    fn executed(&self, writes: &mut dyn Iterator<Item = TouchedKey>) {
+        let _ = writes;
+    }
+
     /// A thread of the engine has nothing to execute. Does some microseconds of what there is to
     /// do, and says whether there was anything. Called by any number of threads at once.
     fn idle(&self) -> bool;
@@ -43,6 +51,10 @@ pub trait Follower: Debug + Send + Sync {
 /// Reveals the ways to what is written.
 impl Follower for RootTask {
     fn committed(&self, writes: &mut dyn Iterator<Item = TouchedKey>) {
+        self.touch_all(writes);
+    }
+
+    fn executed(&self, writes: &mut dyn Iterator<Item = TouchedKey>) {
         self.touch_all(writes);
     }
 

@@ -1,5 +1,7 @@
 //! How a thread that finds nothing to do goes to sleep, and is woken without being missed.
 
+use std::time::Duration;
+
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
 
 /// Threads that wait for something to change.
@@ -21,13 +23,17 @@ impl Idle {
         Self { sleepers: AtomicUsize::new(0), gate: Mutex::new(()), changed: Condvar::new() }
     }
 
-    /// Sleeps until an announcement, unless `has_work` already holds. May also wake for nothing.
-    pub(crate) fn sleep_unless(&self, has_work: impl Fn() -> bool) {
+    /// Sleeps until an announcement, or until so much time has passed, unless `has_work` already
+    /// holds. May also wake for nothing.
+    pub(crate) fn sleep_unless(&self, at_most: Option<Duration>, has_work: impl Fn() -> bool) {
         let guard = lock(&self.gate);
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if !has_work() {
-            drop(self.changed.wait(guard));
+            match at_most {
+                None => drop(self.changed.wait(guard)),
+                Some(at_most) => drop(self.changed.wait_timeout(guard, at_most)),
+            }
         }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }

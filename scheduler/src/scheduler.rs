@@ -1,6 +1,6 @@
 //! The scheduler of one block.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crossbeam_utils::CachePadded;
 
@@ -329,8 +329,16 @@ impl Scheduler {
 
     /// Sleeps until there may be something to claim or the block is over.
     pub fn sleep_until_work(&self) {
-        self.idle
-            .sleep_unless(|| self.is_halted() || self.cursor.load(Ordering::Relaxed) < self.len());
+        self.idle.sleep_unless(None, || self.has_work());
+    }
+
+    /// The same, but for no longer than so much time.
+    pub fn nap_until_work(&self, at_most: Duration) {
+        self.idle.sleep_unless(Some(at_most), || self.has_work());
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_halted() || self.cursor.load(Ordering::Relaxed) < self.len()
     }
 
     /// The committer says whether it has nothing to do but wait for the frontier. A hint.
@@ -341,10 +349,8 @@ impl Scheduler {
     /// The committer sleeps until the frontier is not busy or there is something to claim.
     pub fn sleep_until_frontier(&self) {
         let index = self.frontier();
-        self.idle.sleep_unless(|| {
-            self.is_halted()
-                || self.statuses[index].load().phase != Phase::Executing
-                || self.cursor.load(Ordering::Relaxed) < self.len()
+        self.idle.sleep_unless(None, || {
+            self.has_work() || self.statuses[index].load().phase != Phase::Executing
         });
     }
 

@@ -160,7 +160,7 @@ impl<E: SpeculativeEvmFactory> Committer<E> {
                 session.scheduler().set_committer_waits(false);
                 helper.run(&session, version);
                 idle_rounds = 0;
-            } else if session.shared.idle() {
+            } else if session.idle() {
                 // That took no longer than a few rounds do.
                 continue;
             } else if idle_rounds < SPIN_ROUNDS {

@@ -6,6 +6,7 @@
 //! committed as it is; any other transaction the committer runs itself, on the committed state,
 //! which is serial execution and so cannot fail to be right.
 
+mod ahead;
 mod blooms;
 mod bundle;
 mod committed;

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use alloy_evm::{Evm, EvmEnv};
@@ -14,6 +14,7 @@ use pleach_scheduler::{EntryId, Pen, Run, Scheduler, TxIdx, Version};
 use revm::{context::result::ResultAndState, state::EvmState};
 
 use super::{
+    ahead::Ahead,
     blooms::logs_bloom,
     bundle::help_gather,
     committed::is_odd,
@@ -82,6 +83,10 @@ pub(super) struct Session<E: SpeculativeEvmFactory> {
     pub(super) hot: HotTargets,
     /// What workers have found out since the committer last asked.
     clashes: Clashes,
+    /// What the follower has been told ahead of commits.
+    ahead: Mutex<Ahead>,
+    /// Whether one of the threads that sleep attends to the follower. Only steers: relaxed.
+    attended: AtomicBool,
     /// Threads that work on the block beside the committer.
     workers: usize,
     /// Where to write down what happens when, if somebody asked for it.
@@ -122,8 +127,21 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         // The committer has two: one of its own, and one as it helps the workers.
         let counters = (0..workers + 2).map(|_| CachePadded::default()).collect();
         let arrived = AtomicUsize::new(1);
-        let clashes = Clashes::default();
-        Self { shared, factory, env, txs, slots, counters, arrived, hot, clashes, workers, tracer }
+        Self {
+            shared,
+            factory,
+            env,
+            txs,
+            slots,
+            counters,
+            arrived,
+            hot,
+            clashes: Clashes::default(),
+            ahead: Mutex::default(),
+            attended: AtomicBool::new(false),
+            workers,
+            tracer,
+        }
     }
 
     /// The committer's own counters.
@@ -186,6 +204,33 @@ impl<E: SpeculativeEvmFactory> Session<E> {
         *self.slots[index].lock() = Some(used);
     }
 
+    /// Sleeps until there is work. Where there is a follower, one of those that sleep looks now and
+    /// then whether there is something to do for it: who commits does not wake anybody for that.
+    fn sleep(&self) {
+        let attends =
+            self.shared.follower.is_some() && !self.attended.swap(true, Ordering::Relaxed);
+        if attends {
+            self.scheduler().nap_until_work(NAP);
+            self.attended.store(false, Ordering::Relaxed);
+        } else {
+            self.scheduler().sleep_until_work();
+        }
+    }
+
+    /// Lets the follower have the time of a thread that has nothing to execute. Says whether there
+    /// was anything to do.
+    pub(super) fn idle(&self) -> bool {
+        let Some(follower) = &self.shared.follower else { return false };
+        let found = self.ahead.try_lock().and_then(|mut ahead| ahead.find(self.scheduler()));
+        let Some(index) = found else { return follower.idle() };
+        let left = self.slots[index].lock();
+        let writes = left.iter().flat_map(|left| self.shared.written(&left.writes));
+        let writes: Vec<_> = writes.collect();
+        drop(left);
+        follower.executed(&mut writes.into_iter());
+        true
+    }
+
     fn store(&self, index: TxIdx, speculated: Option<Box<Speculated<E::HaltReason>>>) {
         *self.slots[index].lock() = speculated;
     }
@@ -202,13 +247,13 @@ impl<E: SpeculativeEvmFactory> Work for Session<E> {
             if let Some(version) = runner.claim(self) {
                 runner.run(self, version);
                 idle_rounds = 0;
-            } else if self.shared.idle() {
+            } else if self.idle() {
                 idle_rounds = 0;
             } else if idle_rounds < SPIN_ROUNDS {
                 idle_rounds += 1;
                 pause(idle_rounds);
             } else {
-                self.scheduler().sleep_until_work();
+                self.sleep();
                 idle_rounds = 0;
             }
         }
@@ -239,6 +284,9 @@ impl Clock {
 /// Rounds that a thread looks for work before it sleeps: some tens of microseconds, about what
 /// waking it costs.
 pub(super) const SPIN_ROUNDS: u32 = if MODEL { 2 } else { 2_000 };
+
+/// How long a thread sleeps that attends to a follower: about as long as a few transactions take.
+const NAP: Duration = Duration::from_micros(50);
 
 /// One round of waiting. Now and then the processor is offered to others: there may be more threads
 /// than processors.

@@ -118,11 +118,6 @@ impl Shared {
         })
     }
 
-    /// Lets the follower have the time of a thread that has nothing to execute.
-    pub(super) fn idle(&self) -> bool {
-        self.follower.as_ref().is_some_and(|follower| follower.idle())
-    }
-
     /// Helps the follower while the rest of the block runs serially.
     pub(super) fn help_follower(&self) {
         if let Some(follower) = &self.follower {

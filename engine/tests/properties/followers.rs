@@ -6,9 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use parking_lot::Mutex;
+use alloy_primitives::Address;
+use parking_lot::{Condvar, Mutex};
 use pleach_engine::{BlockOutput, Engine, EngineConfig, ExecuteOptions, Follower, execute_serial};
 use pleach_state::mpt::TouchedKey;
 
@@ -120,4 +122,56 @@ fn a_chain_has_its_follower_too() {
     assert_eq!(changed(&output).difference(&told).count(), 0);
     let serial = Engines::check_valid(&case);
     assert_eq!(serial.receipts, output.receipts);
+}
+
+/// Holds up the first commit until it has been told of what comes after that.
+#[derive(Debug)]
+struct Obstacle {
+    /// Whom the first transaction is sent by.
+    first: Address,
+    ahead: Mutex<BTreeSet<TouchedKey>>,
+    told: Condvar,
+}
+
+impl Follower for Obstacle {
+    fn committed(&self, writes: &mut dyn Iterator<Item = TouchedKey>) {
+        let writes: Vec<_> = writes.collect();
+        if writes.contains(&TouchedKey::Account(self.first)) {
+            let mut ahead = self.ahead.lock();
+            let wait = |ahead: &mut BTreeSet<_>| ahead.is_empty();
+            let waited = self.told.wait_while_for(&mut ahead, wait, Duration::from_secs(60));
+            assert!(!waited.timed_out(), "told of nothing that was executed");
+        }
+    }
+
+    fn executed(&self, writes: &mut dyn Iterator<Item = TouchedKey>) {
+        self.ahead.lock().extend(writes);
+        self.told.notify_all();
+    }
+
+    fn idle(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_follower_hears_of_transactions_that_wait_for_their_commit() {
+    let fork = Fork::Cancun;
+    let txs: Vec<_> =
+        (1..20).map(|sender| Tx::call(signer(sender), 0, signer(50)).value(1_u64)).collect();
+    let case = case(fork, header(fork), &txs, funded(20));
+    let engine = Engine::new(EngineConfig { threads: 2 }).expect("threads start");
+    let first = case.block.senders()[0];
+    let (ahead, told) = (Mutex::default(), Condvar::new());
+    let obstacle = Arc::new(Obstacle { first, ahead, told });
+    let follower = Arc::clone(&obstacle) as Arc<dyn Follower>;
+    let options = ExecuteOptions { force_parallel: true, ..ExecuteOptions::default() };
+    let executed =
+        engine.execute_followed(&case.chain, &case.block, &case.prestate, options, follower);
+    let (output, _) = executed.expect("the block is valid");
+    let serial = execute_serial(&case.chain, &case.block, &case.prestate, false);
+    assert_eq!(serial.expect("the block is valid").difference(&output), None);
+    let changed = changed(&output);
+    let ahead = obstacle.ahead.lock();
+    assert!(ahead.is_subset(&changed), "{ahead:?} of {changed:?}");
 }
