@@ -58,6 +58,13 @@ impl From<&AccountInfo> for AccountFields {
     }
 }
 
+impl AccountChange {
+    /// Whether there is a storage trie to write to.
+    pub(super) const fn writes_slots(&self) -> bool {
+        self.account.is_some() && !self.slots.is_empty()
+    }
+}
+
 impl StateChanges {
     /// Changes in any order, of which none may be of the same account as another.
     pub fn new(mut accounts: Vec<AccountChange>) -> Self {

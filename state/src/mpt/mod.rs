@@ -12,6 +12,7 @@
 //! | `part`, `reveal`, `update`, `hash` | one arena's trie: read, revealed, changed, hashed |
 //! | `trie`, `workers` | a trie in one part or sixteen; the threads that share parts |
 //! | `changes`, `state_trie` | what a block changes; accounts and storages together |
+//! | `shares` | the same for small updates, without stages |
 //! | `persist` | the nodes that changed, for whoever stores them |
 //! | `proof` | known nodes handed out |
 //! | `root_task` | tries revealed while a block still runs |
@@ -31,6 +32,7 @@ mod persist;
 mod proof;
 mod reveal;
 mod root_task;
+mod shares;
 mod source;
 mod state_trie;
 mod trie;

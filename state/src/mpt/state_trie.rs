@@ -40,22 +40,22 @@ use crate::FlatState;
 /// ```
 #[derive(Debug, Clone)]
 pub struct StateTrie {
-    accounts: Trie<TrieAccount>,
+    pub(super) accounts: Trie<TrieAccount>,
     /// By hashed address: the tries that were needed so far.
-    storages: HashMap<B256, Trie<U256>, RandomState>,
-    workers: TrieWorkers,
+    pub(super) storages: HashMap<B256, Trie<U256>, RandomState>,
+    pub(super) workers: TrieWorkers,
     siblings: Siblings,
     /// Which tries have nodes to store; none if nobody stores nodes.
-    journal: Option<Journal>,
+    pub(super) journal: Option<Journal>,
     /// Whether an update failed, which leaves the tries between two states.
     unusable: bool,
 }
 
 /// An account's slots on their way through an update.
-struct StorageUpdate<'a> {
-    owner: &'a B256,
+pub(super) struct StorageUpdate<'a> {
+    pub(super) owner: &'a B256,
     slots: &'a [(B256, U256)],
-    trie: Trie<U256>,
+    pub(super) trie: Trie<U256>,
     changes: Vec<Change<U256>>,
 }
 
@@ -226,33 +226,44 @@ impl StateTrie {
         if self.accounts.is_worth_forking(changes.len(), self.workers.threads()) {
             self.accounts.fork(self.workers.hashing(), cx)?;
         }
-        let storage_roots = self.update_storages(changes, cx)?;
-        self.update_accounts(changes, &storage_roots, cx)?;
+        let mut storage_roots = self.give_up_storages(changes);
+        if self.is_small(changes) {
+            self.update_in_shares(changes, &storage_roots, cx)?;
+        } else {
+            self.update_storages(changes, &mut storage_roots, cx)?;
+            self.update_accounts(changes, &storage_roots, cx)?;
+        }
         self.unusable = false;
         Ok(self.root())
     }
 
-    /// Updates the storage tries, and returns the storage root of each account after its change,
-    /// where that is another than before.
-    fn update_storages(
-        &mut self,
-        changes: &[AccountChange],
-        cx: Reading<'_>,
-    ) -> Result<Vec<Option<B256>>, TrieError> {
-        let mut roots = vec![None; changes.len()];
-        for (change, root) in changes.iter().zip(&mut roots) {
-            if change.wiped || change.account.is_none() {
+    /// Drops the storage tries that accounts lose, and says of each account whether it does, by the
+    /// storage root that it then has.
+    fn give_up_storages(&mut self, changes: &[AccountChange]) -> Vec<Option<B256>> {
+        let give_up = |change: &AccountChange| {
+            let loses = change.wiped || change.account.is_none();
+            loses.then(|| {
                 self.storages.remove(&change.hashed_address);
                 if let Some(journal) = &mut self.journal {
                     journal.wiped.insert(change.hashed_address);
                 }
-                *root = Some(EMPTY_ROOT_HASH);
-            }
-        }
-        let written = (0..changes.len())
-            .filter(|&index| changes[index].account.is_some() && !changes[index].slots.is_empty());
+                EMPTY_ROOT_HASH
+            })
+        };
+        changes.iter().map(give_up).collect()
+    }
+
+    /// Updates the storage tries, and fills in the storage root of each account after its change,
+    /// where that is another than before.
+    fn update_storages(
+        &mut self,
+        changes: &[AccountChange],
+        roots: &mut [Option<B256>],
+        cx: Reading<'_>,
+    ) -> Result<(), TrieError> {
+        let written = (0..changes.len()).filter(|&index| changes[index].writes_slots());
         let written: Vec<_> = written.collect();
-        self.find_storage_roots(changes, &written, &mut roots, cx)?;
+        self.find_storage_roots(changes, &written, roots, cx)?;
         let mut updates = Vec::with_capacity(written.len());
         for index in written {
             let root = roots[index].unwrap_or(EMPTY_ROOT_HASH);
@@ -263,17 +274,13 @@ impl StateTrie {
             updates.iter_mut().for_each(|(_, update)| update.list_changes());
             Ok(())
         })?;
-        let parts = updates.iter_mut().flat_map(|(_, update): &mut (usize, StorageUpdate<'_>)| {
-            update.trie.part_changes(&update.changes, Some(update.owner))
-        });
+        let parts = updates.iter_mut().flat_map(|(_, update)| update.part_changes());
         self.workers.update(parts.collect(), cx)?;
         for (index, mut update) in updates {
-            let cx = Reading { owner: Some(update.owner), ..cx };
-            update.trie.settle_root(self.workers.hashing(), cx)?;
-            roots[index] = Some(update.trie.root());
+            roots[index] = Some(update.settle_root(&self.workers, cx)?);
             self.storages.insert(*update.owner, update.trie);
         }
-        Ok(roots)
+        Ok(())
     }
 
     /// Fills in the storage roots of accounts whose storage is written and whose storage trie is
@@ -314,7 +321,7 @@ impl StateTrie {
             journal.owners.insert(*owner);
             trie.record();
         }
-        Ok(StorageUpdate { owner, slots: &change.slots, trie, changes: Vec::new() })
+        Ok(StorageUpdate::new(change, trie))
     }
 
     fn update_accounts(
@@ -334,11 +341,32 @@ impl StateTrie {
     }
 }
 
-impl StorageUpdate<'_> {
+impl<'a> StorageUpdate<'a> {
+    pub(super) const fn new(change: &'a AccountChange, trie: Trie<U256>) -> Self {
+        let AccountChange { hashed_address: owner, slots, .. } = change;
+        Self { owner, slots: slots.as_slice(), trie, changes: Vec::new() }
+    }
+
     /// Slots of zero are no slots.
-    fn list_changes(&mut self) {
+    pub(super) fn list_changes(&mut self) {
         let edit = |value: &U256| (!value.is_zero()).then_some(*value);
         let slots = self.slots.iter();
         self.changes = slots.map(|(key, value)| Change { key: *key, edit: edit(value) }).collect();
+    }
+
+    /// The parts of the trie in which something changes, the changes being listed.
+    pub(super) fn part_changes(&mut self) -> impl Iterator<Item = PartChanges<'_, U256>> {
+        self.trie.part_changes(&self.changes, Some(self.owner))
+    }
+
+    /// The root after the changes, which have been applied to all parts.
+    pub(super) fn settle_root(
+        &mut self,
+        workers: &TrieWorkers,
+        cx: Reading<'_>,
+    ) -> Result<B256, TrieError> {
+        let cx = Reading { owner: Some(self.owner), ..cx };
+        self.trie.settle_root(workers.hashing(), cx)?;
+        Ok(self.trie.root())
     }
 }

@@ -76,17 +76,18 @@ impl<V: Value> Trie<V> {
         self.parts.iter().map(|part| part.arena.len()).sum()
     }
 
-    /// The parts that hold keys, each with those keys, which are sorted.
-    pub(super) fn part_keys<'a, 'k>(
+    /// The parts, each with those of some sorted items whose keys belong in it.
+    pub(super) fn divide<'a, 'i, T>(
         &'a mut self,
-        mut keys: &'a [&'k B256],
-    ) -> impl Iterator<Item = (&'a mut Part<V>, &'a [&'k B256])> {
+        mut items: &'i [T],
+        key: impl Fn(&T) -> &B256,
+    ) -> impl Iterator<Item = (&'a mut Part<V>, &'i [T])> {
         let forked = self.is_forked();
         self.parts.iter_mut().zip(0_u8..).map(move |(part, index)| {
-            let belongs = |key: &B256| !forked || nibble(key, 0) == index;
-            let own = keys.iter().take_while(|key| belongs(key)).count();
-            let (own, rest) = keys.split_at(own);
-            keys = rest;
+            let belongs = |item: &&T| !forked || nibble(key(item), 0) == index;
+            let own = items.iter().take_while(belongs).count();
+            let (own, rest) = items.split_at(own);
+            items = rest;
             (part, own)
         })
     }
@@ -130,17 +131,11 @@ impl<V: Value> Trie<V> {
     /// The parts in which something changes, each with its changes, which are sorted by key.
     pub(super) fn part_changes<'a>(
         &'a mut self,
-        mut changes: &'a [Change<V>],
+        changes: &'a [Change<V>],
         owner: Option<&'a B256>,
     ) -> impl Iterator<Item = PartChanges<'a, V>> {
-        let forked = self.is_forked();
-        let with_changes = self.parts.iter_mut().zip(0_u8..).map(move |(part, index)| {
-            let belongs = |change: &Change<V>| !forked || nibble(&change.key, 0) == index;
-            let own = changes.iter().take_while(|change| belongs(change)).count();
-            let (own, rest) = changes.split_at(own);
-            changes = rest;
-            PartChanges { part, changes: own, owner }
-        });
+        let parts = self.divide(changes, |change| &change.key);
+        let with_changes = parts.map(move |(part, changes)| PartChanges { part, changes, owner });
         with_changes.filter(|part| !part.changes.is_empty())
     }
 

@@ -168,7 +168,7 @@ impl TrieWorkers {
     ) -> Result<Vec<Option<V>>, TrieError> {
         let mut found = vec![None; keys.len()];
         let mut rest = found.as_mut_slice();
-        let pieces = trie.part_keys(keys).map(|(part, keys)| {
+        let pieces = trie.divide(keys, |key| *key).map(|(part, keys)| {
             let (own, others) = std::mem::take(&mut rest).split_at_mut(keys.len());
             rest = others;
             (part, keys, own)
@@ -190,15 +190,22 @@ impl TrieWorkers {
         parts: Vec<PartChanges<'_, V>>,
         cx: Reading<'_>,
     ) -> Result<(), TrieError> {
-        self.each(pieces(parts, self.threads()), |piece| {
-            for PartChanges { part, changes, owner } in piece.iter_mut() {
-                part.warm(changes.iter().map(|change| &change.key));
-                part.apply(changes, Reading { owner: *owner, ..cx })?;
-            }
-            let mut parts: Vec<_> = piece.iter_mut().map(|changed| &mut *changed.part).collect();
-            hash_parts(&mut parts, self.hashing());
-            Ok(())
-        })
+        self.each(pieces(parts, self.threads()), |piece| self.update_here(piece, cx))
+    }
+
+    /// The same, on the calling thread.
+    pub(super) fn update_here<V: Value>(
+        &self,
+        parts: &mut [PartChanges<'_, V>],
+        cx: Reading<'_>,
+    ) -> Result<(), TrieError> {
+        for PartChanges { part, changes, owner } in parts.iter_mut() {
+            part.warm(changes.iter().map(|change| &change.key));
+            part.apply(changes, Reading { owner: *owner, ..cx })?;
+        }
+        let mut parts: Vec<_> = parts.iter_mut().map(|changed| &mut *changed.part).collect();
+        hash_parts(&mut parts, self.hashing());
+        Ok(())
     }
 }
 
