@@ -25,8 +25,10 @@ fn main() {
         }
     }
     if wanted("keccak") {
-        for messages in [4, 8, 64] {
+        for messages in [2, 4, 8, 12, 64] {
             keccak(64, messages);
+            // Trie branches.
+            keccak(532, messages);
         }
         for (bytes, messages) in [(32, 4096), (64, 4096), (110, 4096), (532, 4096), (24_576, 16)] {
             keccak(bytes, messages);

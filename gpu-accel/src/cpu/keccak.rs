@@ -1,7 +1,8 @@
 //! Keccak-256 of many messages, as many at a time as a vector has lanes.
 //!
 //! Each lane hashes a message of its own, whatever its length: when one ends, its lane takes the
-//! next. So all lanes have work until the messages run out.
+//! next. So all lanes have work until the messages run out; then those still at work move to
+//! narrower vectors, if these take them all.
 
 mod permutation;
 
@@ -12,7 +13,7 @@ mod x86;
 use alloy_primitives::{B256, keccak256};
 pub(crate) use permutation::{Blocks, Permute, States};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2Keccak, Avx512Keccak};
+pub(crate) use x86::{Avx2Keccak, Avx512Keccak, Avx512VlKeccak};
 
 /// Bytes that one permutation absorbs in Keccak-256.
 pub(crate) const RATE: usize = 136;
@@ -24,13 +25,14 @@ const STATE_WORDS: usize = 25;
 /// Permutations of a vector take this many times as long as one of `keccak-asm`, rounded up.
 const VECTOR_PRICE: usize = 2;
 
-/// One hash per message, in order.
+/// One hash per message, in order, in vectors of N lanes, and of `FEW` where no more are left.
 ///
 /// # Panics
 /// If there are not as many places for hashes as messages.
 #[inline(always)]
-pub(crate) fn hash_all<const N: usize, M: AsRef<[u8]>>(
+pub(crate) fn hash_all<const N: usize, const FEW: usize, M: AsRef<[u8]>>(
     permute: impl Permute<N>,
+    permute_few: Option<impl Permute<FEW>>,
     messages: &[M],
     hashes: &mut [B256],
 ) {
@@ -50,10 +52,12 @@ pub(crate) fn hash_all<const N: usize, M: AsRef<[u8]>>(
                 }
             }
         }
-        if lanes.at.iter().all(Option::is_none) {
-            return;
+        let at_work = lanes.at.iter().flatten().count();
+        match permute_few {
+            _ if at_work == 0 => return,
+            Some(permute) if at_work <= FEW => return lanes.narrowed::<FEW>().finish(permute),
+            _ => lanes.step(permute),
         }
-        lanes.step(permute);
     }
 }
 
@@ -87,6 +91,32 @@ impl<const N: usize> Lanes<'_, N> {
             states: States([[0; N]; STATE_WORDS]),
             blocks: Blocks([[0; N]; RATE_WORDS]),
             fresh: [0; N],
+        }
+    }
+
+    /// The lanes at work, which are no more than that.
+    #[inline(always)]
+    fn narrowed<const FEW: usize>(&mut self) -> Lanes<'_, FEW> {
+        let mut few = Lanes::new();
+        let mut places = 0..FEW;
+        for lane in 0..N {
+            if let Some(work) = self.at[lane].take() {
+                let place = places.next().expect("no more than there are places");
+                few.at[place] = Some(Work { rest: work.rest, hash: work.hash });
+                few.fresh[place] = self.fresh[lane];
+                for (to, from) in few.states.0.iter_mut().zip(&self.states.0) {
+                    to[place] = from[lane];
+                }
+            }
+        }
+        few
+    }
+
+    /// Hashes all messages at work, there being no others.
+    #[inline(always)]
+    fn finish(mut self, permute: impl Permute<N>) {
+        while self.at.iter().any(Option::is_some) {
+            self.step(permute);
         }
     }
 
@@ -159,10 +189,14 @@ mod tests {
     use super::*;
     use crate::cpu::testing::Rng;
 
-    fn check<const N: usize>(permute: impl Permute<N>, messages: &[Vec<u8>]) {
+    fn check<const N: usize, const FEW: usize>(
+        permute: impl Permute<N>,
+        few: Option<impl Permute<FEW>>,
+        messages: &[Vec<u8>],
+    ) {
         let expected: Vec<_> = messages.iter().map(keccak256).collect();
         let mut hashes = vec![B256::ZERO; messages.len()];
-        hash_all(permute, messages, &mut hashes);
+        hash_all(permute, few, messages, &mut hashes);
         for (index, (hash, expected)) in hashes.iter().zip(&expected).enumerate() {
             let (count, len) = (messages.len(), messages[index].len());
             assert_eq!(hash, expected, "{permute:?}: message {index} of {count}, {len} bytes");
@@ -170,11 +204,15 @@ mod tests {
     }
 
     fn check_all(messages: &[Vec<u8>]) {
-        check(permutation::Portable::<3>, messages);
+        const NONE: Option<permutation::Portable<1>> = None;
+        check(permutation::Portable::<3>, NONE, messages);
+        check(permutation::Portable::<5>, Some(permutation::Portable::<2>), messages);
         #[cfg(target_arch = "x86_64")]
         {
-            Avx512Keccak::detect().into_iter().for_each(|keccak| check(keccak, messages));
-            Avx2Keccak::detect().into_iter().for_each(|keccak| check(keccak, messages));
+            let few = Avx512VlKeccak::detect();
+            Avx512Keccak::detect().into_iter().for_each(|keccak| check(keccak, NONE, messages));
+            Avx512Keccak::detect().into_iter().for_each(|keccak| check(keccak, few, messages));
+            Avx2Keccak::detect().into_iter().for_each(|keccak| check(keccak, NONE, messages));
         }
     }
 

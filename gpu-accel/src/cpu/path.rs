@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, keccak256};
 use super::lanes::{Avx2, Avx512, Avx512Ifma, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::{
-    keccak::{Avx2Keccak, Avx512Keccak, hash_all},
+    keccak::{Avx2Keccak, Avx512Keccak, Avx512VlKeccak, hash_all},
     recover::recover,
 };
 use crate::{RecoveryError, RecoveryRequest, SignedMessage, recover_one};
@@ -31,8 +31,8 @@ pub enum CpuPath {
 /// has seven), and few enough for their tables to stay in a core's second-level cache.
 pub(crate) const RECOVER_BATCH: usize = 256;
 
-/// Fewer messages go one by one: a vector's permutation takes as long as that of two.
-const KECCAK_BATCH_MIN: usize = 3;
+/// Fewer messages go one by one: a permutation of four lanes takes less time than two of one.
+const KECCAK_BATCH_MIN: usize = 2;
 
 impl CpuPath {
     /// From the fastest to the slowest.
@@ -91,7 +91,7 @@ impl CpuPath {
     }
 
     /// Keccak-256 of each message, in order, on the calling thread. Where the CPU lacks this path's
-    /// instructions, and for a message or two, [`Self::Portable`] does it.
+    /// instructions, and for a single message, [`Self::Portable`] does it.
     ///
     /// # Panics
     /// If there are not as many places for hashes as messages.
@@ -102,13 +102,13 @@ impl CpuPath {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx512Ifma | Self::Avx512 => {
                     if let Some(keccak) = Avx512Keccak::detect() {
-                        return hash_all(keccak, messages, hashes);
+                        return hash_all(keccak, Avx512VlKeccak::detect(), messages, hashes);
                     }
                 }
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => {
                     if let Some(keccak) = Avx2Keccak::detect() {
-                        return hash_all(keccak, messages, hashes);
+                        return hash_all(keccak, None::<Avx2Keccak>, messages, hashes);
                     }
                 }
                 _ => {}

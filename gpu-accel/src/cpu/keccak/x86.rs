@@ -12,6 +12,10 @@ use super::permutation::{Blocks, Permute, States, Words, permute};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx512Keccak(());
 
+/// Four states in vectors of half the width of AVX-512's, with its instructions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512VlKeccak(());
+
 /// Four states in AVX2.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2Keccak(());
@@ -20,6 +24,14 @@ impl Avx512Keccak {
     /// None where the CPU lacks the instructions.
     pub(crate) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Self(()))
+    }
+}
+
+impl Avx512VlKeccak {
+    /// None where the CPU lacks the instructions.
+    pub(crate) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        has.then_some(Self(()))
     }
 }
 
@@ -108,6 +120,52 @@ impl Words for Avx512Keccak {
     }
 }
 
+impl Permute<4> for Avx512VlKeccak {
+    #[inline(always)]
+    fn absorb(self, states: &mut States<4>, blocks: &Blocks<4>, fresh: &[u64; 4]) {
+        proven!(absorb_avx512vl(self, states, blocks, fresh));
+    }
+}
+
+#[target_feature(enable = "avx2,avx512f,avx512vl")]
+fn absorb_avx512vl(
+    words: Avx512VlKeccak,
+    states: &mut States<4>,
+    blocks: &Blocks<4>,
+    fresh: &[u64; 4],
+) {
+    absorb256(words, states, blocks, fresh);
+}
+
+impl Words for Avx512VlKeccak {
+    type Word = __m256i;
+
+    #[inline(always)]
+    fn splat(self, value: u64) -> __m256i {
+        proven!(_mm256_set1_epi64x(value as i64))
+    }
+
+    #[inline(always)]
+    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
+        proven!(_mm256_xor_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn xor3(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i {
+        proven!(_mm256_ternarylogic_epi64::<XOR3>(a, b, c))
+    }
+
+    #[inline(always)]
+    fn chi(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i {
+        proven!(_mm256_ternarylogic_epi64::<CHI>(a, b, c))
+    }
+
+    #[inline(always)]
+    fn rotate_left<const BY: i32>(self, a: __m256i) -> __m256i {
+        proven!(_mm256_rol_epi64::<BY>(a))
+    }
+}
+
 impl Permute<4> for Avx2Keccak {
     #[inline(always)]
     fn absorb(self, states: &mut States<4>, blocks: &Blocks<4>, fresh: &[u64; 4]) {
@@ -117,6 +175,18 @@ impl Permute<4> for Avx2Keccak {
 
 #[target_feature(enable = "avx2")]
 fn absorb_avx2(words: Avx2Keccak, states: &mut States<4>, blocks: &Blocks<4>, fresh: &[u64; 4]) {
+    absorb256(words, states, blocks, fresh);
+}
+
+/// What both sets of four lanes share; compiled with the features of either.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn absorb256<W: Words<Word = __m256i>>(
+    words: W,
+    states: &mut States<4>,
+    blocks: &Blocks<4>,
+    fresh: &[u64; 4],
+) {
     let fresh = load256(fresh);
     let mut state = [fresh; 25];
     for (word, stored) in state.iter_mut().zip(&states.0) {
