@@ -2,10 +2,10 @@
 //!
 //! What a block changes is final only when its last transaction has committed. But most of what has
 //! to be known for the state root shows before: each commit says which keys it wrote. A
-//! [`Follower`] hears of them in block order, and before, of transactions that have been executed
-//! and wait for their commit, if threads find nothing else to do; and it gets the time of those. What
-//! it hears is for preparing: the block's output alone says what the block changed, and a block
-//! that fails, or is given up, has changed nothing.
+//! [`Follower`] hears of them in block order. It gets the time of threads that find nothing to
+//! execute, which also tell it of transactions that have been executed and wait for their commit.
+//! What it hears is for preparing: the block's output alone says what the block changed, and a
+//! block that fails, or is given up, has changed nothing.
 
 use std::{
     fmt::Debug,
