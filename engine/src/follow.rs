@@ -9,7 +9,6 @@
 
 use std::{
     fmt::Debug,
-    hint::spin_loop,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +27,10 @@ use revm::{
     state::{Account, AccountInfo, EvmState},
 };
 
-use crate::{parallel::Work, sync::MODEL};
+use crate::{
+    parallel::Work,
+    sync::{MODEL, spin_loop},
+};
 
 /// Hears what a block in flight commits, and works on it while threads have nothing to execute.
 pub trait Follower: Debug + Send + Sync {
@@ -148,7 +150,7 @@ impl Work for Help {
 /// Rounds without anything to do after which a helper begins to sleep in between: some hundreds of
 /// microseconds. Stages of a block follow each other sooner, and so do its transactions, and who is
 /// asleep when the next one begins comes too late for much of it.
-const PATIENT_ROUNDS: u32 = if MODEL { 2 } else { 20_000 };
+const PATIENT_ROUNDS: u32 = if MODEL { u32::MAX } else { 20_000 };
 /// How long it sleeps then: about as long as a transaction takes.
 pub(crate) const NAP: Duration = Duration::from_micros(20);
 

@@ -30,7 +30,8 @@ use std::{
     },
 };
 
-use pleach_engine::{Engine, EngineConfig, ExecuteOptions, execute_serial};
+use pleach_engine::{Engine, EngineConfig, ExecuteOptions, Follower, execute_serial};
+use pleach_state::mpt::TouchedKey;
 use shuttle::{
     Config, Runner,
     scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler},
@@ -59,6 +60,8 @@ struct Trial {
     expected: [Outcome; 2],
     threads: usize,
     rehearse: bool,
+    /// Whether somebody follows the executions.
+    followed: bool,
     /// For each execution, one after the other on one engine, whether it asks for an access list.
     access_lists: Vec<bool>,
 }
@@ -68,6 +71,23 @@ struct Trial {
 struct Totals {
     executions: AtomicU64,
     aborts: AtomicU64,
+    listener: Arc<Listener>,
+}
+
+/// Counts the transactions that it is told of before they commit.
+#[derive(Debug, Default)]
+struct Listener(AtomicU64);
+
+impl Follower for Listener {
+    fn committed(&self, _: &mut dyn Iterator<Item = TouchedKey>) {}
+
+    fn executed(&self, _: &mut dyn Iterator<Item = TouchedKey>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> bool {
+        false
+    }
 }
 
 impl Trial {
@@ -80,7 +100,8 @@ impl Trial {
         let access_lists = (0..2).map(|_| rng.chance(25)).collect();
         let threads = rng.between(2, 4) as usize;
         let rehearse = rng.chance(25);
-        Self { case, expected, threads, rehearse, access_lists }
+        let followed = rng.chance(25);
+        Self { case, expected, threads, rehearse, followed, access_lists }
     }
 
     /// Executes the block as often as is planned and says where an output differs.
@@ -93,7 +114,12 @@ impl Trial {
                 force_parallel: true,
                 rehearse: self.rehearse,
             };
-            let parallel = engine.execute(chain, block, prestate, options);
+            let parallel = if self.followed {
+                let listener = Arc::clone(&totals.listener) as Arc<dyn Follower>;
+                engine.execute_followed(chain, block, prestate, options, listener)
+            } else {
+                engine.execute(chain, block, prestate, options)
+            };
             if let Ok((_, metrics)) = &parallel {
                 totals.executions.fetch_add(metrics.executions, Ordering::Relaxed);
                 totals.aborts.fetch_add(metrics.aborts, Ordering::Relaxed);
@@ -157,9 +183,10 @@ fn every_schedule_gives_what_serial_execution_gives() {
     }
     let [executions, aborts] =
         [&totals.executions, &totals.aborts].map(|total| total.load(Ordering::Relaxed));
+    let told = totals.listener.0.load(Ordering::Relaxed);
     eprintln!(
         "{cases} blocks from seed {first} on, {schedules} schedules, {executions} executions of \
-         transactions, {aborts} aborts"
+         transactions, {aborts} aborts, {told} told of before their commit"
     );
-    assert!(one.is_some() || aborts > 0, "what never collides tests little");
+    assert!(one.is_some() || aborts > 0 && told > 0, "what never collides tests little");
 }
