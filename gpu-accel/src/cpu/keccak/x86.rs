@@ -91,34 +91,54 @@ fn load512(words: &[u64; 8]) -> __m512i {
 const XOR3: i32 = 0x96;
 const CHI: i32 = 0xd2;
 
-impl Words for Avx512Keccak {
-    type Word = __m512i;
+/// Words of a width of AVX-512, by the names of that width's intrinsics.
+macro_rules! ternary_words {
+    ($keccak:ty: $word:ty, $splat:ident, $xor:ident, $ternary:ident, $rotate:ident,) => {
+        impl Words for $keccak {
+            type Word = $word;
 
-    #[inline(always)]
-    fn splat(self, value: u64) -> __m512i {
-        proven!(_mm512_set1_epi64(value as i64))
-    }
+            #[inline(always)]
+            fn splat(self, value: u64) -> $word {
+                proven!($splat(value as i64))
+            }
 
-    #[inline(always)]
-    fn xor(self, a: __m512i, b: __m512i) -> __m512i {
-        proven!(_mm512_xor_si512(a, b))
-    }
+            #[inline(always)]
+            fn xor(self, a: $word, b: $word) -> $word {
+                proven!($xor(a, b))
+            }
 
-    #[inline(always)]
-    fn xor3(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-        proven!(_mm512_ternarylogic_epi64::<XOR3>(a, b, c))
-    }
+            #[inline(always)]
+            fn xor3(self, a: $word, b: $word, c: $word) -> $word {
+                proven!($ternary::<XOR3>(a, b, c))
+            }
 
-    #[inline(always)]
-    fn chi(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-        proven!(_mm512_ternarylogic_epi64::<CHI>(a, b, c))
-    }
+            #[inline(always)]
+            fn chi(self, a: $word, b: $word, c: $word) -> $word {
+                proven!($ternary::<CHI>(a, b, c))
+            }
 
-    #[inline(always)]
-    fn rotate_left<const BY: i32>(self, a: __m512i) -> __m512i {
-        proven!(_mm512_rol_epi64::<BY>(a))
-    }
+            #[inline(always)]
+            fn rotate_left<const BY: i32>(self, a: $word) -> $word {
+                proven!($rotate::<BY>(a))
+            }
+        }
+    };
 }
+
+ternary_words!(
+    Avx512Keccak: __m512i,
+    _mm512_set1_epi64,
+    _mm512_xor_si512,
+    _mm512_ternarylogic_epi64,
+    _mm512_rol_epi64,
+);
+ternary_words!(
+    Avx512VlKeccak: __m256i,
+    _mm256_set1_epi64x,
+    _mm256_xor_si256,
+    _mm256_ternarylogic_epi64,
+    _mm256_rol_epi64,
+);
 
 impl Permute<4> for Avx512VlKeccak {
     #[inline(always)]
@@ -135,35 +155,6 @@ fn absorb_avx512vl(
     fresh: &[u64; 4],
 ) {
     absorb256(words, states, blocks, fresh);
-}
-
-impl Words for Avx512VlKeccak {
-    type Word = __m256i;
-
-    #[inline(always)]
-    fn splat(self, value: u64) -> __m256i {
-        proven!(_mm256_set1_epi64x(value as i64))
-    }
-
-    #[inline(always)]
-    fn xor(self, a: __m256i, b: __m256i) -> __m256i {
-        proven!(_mm256_xor_si256(a, b))
-    }
-
-    #[inline(always)]
-    fn xor3(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i {
-        proven!(_mm256_ternarylogic_epi64::<XOR3>(a, b, c))
-    }
-
-    #[inline(always)]
-    fn chi(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i {
-        proven!(_mm256_ternarylogic_epi64::<CHI>(a, b, c))
-    }
-
-    #[inline(always)]
-    fn rotate_left<const BY: i32>(self, a: __m256i) -> __m256i {
-        proven!(_mm256_rol_epi64::<BY>(a))
-    }
 }
 
 impl Permute<4> for Avx2Keccak {
